@@ -1,0 +1,48 @@
+# Every target makes what it needs: .venv with the locked dependencies, and the compiled extensions.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYX := $(shell find protocol rules -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+
+.PHONY: demo test check bench image lock clean build
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 18
+
+$(VENV)/.deps: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("wiremask needs Python 3.11 or newer; set PYTHON=python3.X") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked dependencies into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-virtualenv -r requirements.lock
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.deps pyproject.toml $(PYX)
+	@command -v $${CC:-cc} >/dev/null || { echo "wiremask needs a C compiler: install gcc or clang" >&2; exit 1; }
+	@echo "compiling the extensions ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+build: $(VENV)/.built ## .venv, dependencies and compiled extensions
+
+demo: $(VENV)/.built ## see records masked: embedded broker, proxy, producer and consumer
+	@$(BIN)/wiremask demo
+
+test: $(VENV)/.built ## every test, the real Apache Kafka ones too where Java 17+ and Maven are there
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+
+check: $(VENV)/.built ## ruff, mypy strict, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.built ## kernel and proxy figures, as ratios in one run
+	@$(BIN)/python -m tests.bench
+
+lock: ## resolve requirements.lock anew from pyproject.toml
+	@$(PYTHON) deploy/lock.py
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find protocol rules \( -name '*.so' -o -name '*.c' \) -delete

@@ -1,0 +1,1 @@
+"""The commands of `wiremask`, one file each; `wiremask.proxy.cli` chooses."""

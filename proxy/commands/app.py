@@ -1,0 +1,99 @@
+"""The commands for people, as one typer application."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="A transparent Kafka proxy that masks fields in records on the wire.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    # Its tracebacks show local variables: records, in `mask`.
+    pretty_exceptions_enable=False,
+)
+
+_RULES = "A rule file, or a directory of rule files."
+
+# Read by their own parsers before typer is imported (see `wiremask.proxy.cli`); here for the list of commands.
+_ELSEWHERE = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+
+
+class At(StrEnum):
+    """Where a value is masked."""
+
+    PRODUCE = "produce"
+    FETCH = "fetch"
+
+
+@app.command(context_settings=_ELSEWHERE)
+def run(context: typer.Context) -> None:
+    """Run the proxy."""
+    from wiremask.proxy.commands.run import run as serve  # noqa: PLC0415
+
+    raise typer.Exit(serve(context.args))
+
+
+@app.command()
+def demo(
+    bootstrap: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="A real cluster, instead of the embedded broker.")
+    ] = None,
+) -> None:
+    """Show masking on the wire, before and after."""
+    from wiremask.proxy import demo as show  # noqa: PLC0415 - needs clients that are installed for it alone
+
+    raise typer.Exit(show.main(bootstrap))
+
+
+@app.command()
+def check(rules: Annotated[Path, typer.Argument(metavar="RULES", exists=True, help=_RULES)]) -> None:
+    """Check rules, run their tests, list them.
+
+    Exit code 1 if they are invalid: each fault is then told on standard error, as file:line:column and what to write
+    instead. The keys that the rules name must be there, as at run time.
+    """
+    from wiremask.proxy.commands.check import check as carry_out  # noqa: PLC0415
+
+    raise typer.Exit(carry_out(rules))
+
+
+@app.command()
+def mask(
+    rules: Annotated[Path, typer.Option(exists=True, help=_RULES)],
+    topic: Annotated[str, typer.Option(help="The topic that the value is written to or read from.")],
+    at: Annotated[At, typer.Option(help="Where it is masked.")] = At.PRODUCE,
+    lines: Annotated[bool, typer.Option("--lines", help="Each line of the input is a value of its own.")] = False,
+) -> None:
+    """Mask a value from standard input.
+
+    The masked value goes to standard output, to the last byte and without a line feed of its own. A value that the
+    rules refuse ends the command with exit code 3 and prints nothing. With --lines, each line is masked and printed as
+    it comes; the first that is refused ends the command with exit code 3, its number on standard error.
+    """
+    from wiremask.proxy.commands.mask import mask as carry_out  # noqa: PLC0415
+
+    raise typer.Exit(carry_out(rules, topic, at.value, by_line=lines))
+
+
+@app.command(context_settings=_ELSEWHERE)
+def config(context: typer.Context) -> None:
+    """Print the effective configuration."""
+    from wiremask.proxy.commands.show import show  # noqa: PLC0415
+
+    raise typer.Exit(show(context.args))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from wiremask import __version__  # noqa: PLC0415
+
+    sys.stdout.write(f"wiremask {__version__}\n")

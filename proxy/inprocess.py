@@ -1,0 +1,148 @@
+"""Masking without a proxy: the same rules on the same bytes, called from Python.
+
+    import wiremask
+
+    masking = wiremask.load("rules/")
+    masked = masking.mask("payments.eu", "produce", None, b'{"ssn":"123-45-6789"}', [])
+    masked.value  # b'{"ssn":"[redacted]"}'
+
+For tests of rules, for batch jobs over files of records, and for clients that cannot go through the proxy. What comes
+back is what a broker would store (`produce`) or what a consumer would read (`fetch`), to the last byte. A value that
+the proxy would refuse raises `MaskingRefused`; there is no way to get it unmasked.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wiremask.proxy.loading import load_rules
+from wiremask.rules.automaton import AutomatonTooLarge
+from wiremask.rules.outcome import UNCHANGED, MaskedTooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from wiremask.rules import Plan
+    from wiremask.rules.rule import Direction
+
+__all__ = ["Masked", "Masking", "MaskingRefused", "load"]
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+JSON_DEPTH = 64
+
+
+class MaskingRefused(Exception):
+    """A record that the rules do not let pass.
+
+    Attributes:
+        rule: the name of the rule that refused; None where the value could not be read at all.
+        reason: why, without any part of the record.
+    """
+
+    def __init__(self, *, rule: str | None, reason: str) -> None:
+        super().__init__(f"{reason} (rule {rule})" if rule else reason)
+        self.rule = rule
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Masked:
+    """A record as the other side would get it. Its `repr` shows none of it."""
+
+    key: bytes | None = field(repr=False)
+    value: bytes | None = field(repr=False)
+    headers: Headers = field(repr=False)
+
+
+class Masking:
+    """A loaded ruleset. It never changes, and threads may share it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def __repr__(self) -> str:
+        return f"Masking(name={self.name!r}, digest={self.digest!r})"
+
+    @property
+    def name(self) -> str:
+        """The name of the ruleset."""
+        return self._plan.name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the rule files: the name under which logs and `/readyz` know this ruleset."""
+        return self._plan.digest
+
+    def mask(
+        self,
+        topic: str,
+        direction: Direction,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Iterable[tuple[str, bytes | None]] = (),
+        *,
+        principal: str | None = None,
+        client_id: str | None = None,
+    ) -> Masked:
+        """Masks one record.
+
+        Args:
+            topic: the topic that the record is written to or read from.
+            direction: `produce` or `fetch`.
+            key: the record's key; rules do not touch it yet.
+            value: the record's value; None is a tombstone and stays one.
+            headers: the record's headers; rules do not touch them yet.
+            principal: who writes or reads, for rules that ask; no rule does yet.
+            client_id: what the client calls itself, likewise.
+
+        Raises:
+            MaskingRefused: the value cannot be read or masked and the rules say to reject it.
+            ValueError: there is no such direction.
+            TypeError: the value is neither bytes nor None.
+        """
+        del principal, client_id
+        if direction not in {"produce", "fetch"}:
+            raise ValueError('direction is "produce" or "fetch"')
+        if value is not None and not isinstance(value, bytes | bytearray | memoryview):
+            raise TypeError("value is bytes, or None for a tombstone")
+        return Masked(key=key, value=self._mask_value(topic, direction, value), headers=tuple(headers))
+
+    def _mask_value(self, topic: str, direction: Direction, value: bytes | None) -> bytes | None:
+        if value is None:
+            return None
+        original = bytes(value)
+        try:
+            plan = self._plan.match(topic, direction)
+            if plan is None:
+                return original
+            outcome = plan.mask(original, array("i", (0, len(original))))
+        except (AutomatonTooLarge, MaskedTooLarge) as error:
+            raise MaskingRefused(rule=None, reason=str(error)) from None
+        for failure in outcome.failures:
+            rule = plan.rules[failure.rule].name if failure.rule >= 0 else None
+            raise MaskingRefused(rule=rule, reason=f"{failure.reason}: {failure.detail}")
+        start, length = outcome.spans
+        if start == UNCHANGED:
+            return original
+        if start < 0:
+            raise MaskingRefused(rule=None, reason="refused without a reason")
+        return outcome.values[start : start + length]
+
+
+def load(path: str | os.PathLike[str], *, env: Mapping[str, str] = os.environ, json_depth: int = JSON_DEPTH) -> Masking:
+    """Loads the rules at `path`, a file or a directory, with their keys, and runs their tests.
+
+    Args:
+        path: as `rules.path` of the proxy.
+        env: where keys that are given as `env` are looked up.
+        json_depth: as `limits.jsonDepth` of the proxy; a value nested deeper is unreadable.
+
+    Raises:
+        wiremask.RuleSetInvalid: its text has one line for each fault, `file:line:column: what, and what to write`.
+    """
+    return Masking(load_rules(Path(path), env=env, json_depth=json_depth))

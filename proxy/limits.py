@@ -1,0 +1,38 @@
+"""Every bound of the process, each with a safe default."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from wiremask.proxy.model import Section
+
+
+class LimitsConfig(Section):
+    """Section `limits`: sizes are bytes, times are seconds."""
+
+    frame_bytes: int = Field(default=104_857_600, ge=1024, le=2**31 - 1)
+    """The largest frame that is read, either way: Kafka's own socket.request.max.bytes."""
+
+    decompressed_bytes: int = Field(default=134_217_728, ge=1024, le=2**31 - 1)
+    """The largest records section that one batch may expand to."""
+
+    json_depth: int = Field(default=64, ge=1, le=1024)
+    """Objects and arrays inside each other in a value."""
+
+    connections: int = Field(default=2_000, ge=1)
+    """Client connections at the same time; further ones are closed at once."""
+
+    in_flight_requests: int = Field(default=128, ge=1)
+    """Requests of one connection that wait for an answer; at the limit its socket is not read."""
+
+    worker_bytes: int = Field(default=262_144, ge=0)
+    """Frames of this size and more are masked on a worker thread, so that others do not wait."""
+
+    connect_seconds: float = Field(default=10, gt=0)
+    """Until a broker must have taken a connection."""
+
+    idle_seconds: float = Field(default=660, gt=0)
+    """Without a byte either way a connection is closed: above Kafka's own nine minutes."""
+
+    drain_seconds: float = Field(default=20, gt=0)
+    """From SIGTERM until connections with requests in flight are cut."""

@@ -1,0 +1,124 @@
+"""The addresses that clients see: a bootstrap port, and one port for each broker node.
+
+Node N is served on `bootstrap port + 1 + (N - nodes.first)`. This is arithmetic without state, so a proxy that restarts
+and two proxies beside each other agree. What is bound and what is advertised are separate settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pydantic import Field, model_validator
+
+from wiremask.proxy import metrics
+from wiremask.proxy.address import Address, AddressField
+from wiremask.proxy.log import logger
+from wiremask.proxy.model import Port, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_log = logger()
+
+
+class NodesConfig(Section):
+    """The broker node ids that a listener serves, both ends included."""
+
+    first: int = Field(default=0, ge=0)
+    last: int = Field(default=99, ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> NodesConfig:
+        if self.last < self.first:
+            raise ValueError("nodes.last is below nodes.first")
+        return self
+
+
+class ListenerConfig(Section):
+    """One entry of `listeners`."""
+
+    name: str = Field(default="default", min_length=1)
+    """Named in logs, metrics and rules."""
+
+    address: AddressField = Address("127.0.0.1", 9092)
+    """Where the bootstrap port is bound; node ports follow it. Loopback unless you say otherwise."""
+
+    advertised_host: str | None = None
+    """The host that clients are told; the bound host when not set."""
+
+    advertised_port: Port | None = None
+    """The bootstrap port that clients see, where it differs from the bound one; node ports follow it."""
+
+    nodes: NodesConfig = NodesConfig()
+    """Which broker nodes have a port."""
+
+    @model_validator(mode="after")
+    def _ports_exist(self) -> ListenerConfig:
+        if self.address.host in ("0.0.0.0", "::") and self.advertised_host is None:  # noqa: S104 - compared, not bound
+            raise ValueError("set advertisedHost: clients cannot connect to the address that means all interfaces")
+        span = self.nodes.last - self.nodes.first + 1
+        for port in (self.address.port, self.advertised_port or 0):
+            if port + span > 65535:
+                raise ValueError(f"node {self.nodes.last} would need port {port + span}: lower the port or nodes.last")
+        return self
+
+    @property
+    def ports(self) -> range:
+        """Every port that is bound, the bootstrap port first."""
+        return range(self.address.port, self.address.port + 2 + self.nodes.last - self.nodes.first)
+
+
+class Listener:
+    """The bound ports of one `listeners` entry, and the addresses that stand for brokers."""
+
+    def __init__(self, config: ListenerConfig) -> None:
+        self.config = config
+        self._servers: list[asyncio.Server] = []
+        self._warned: set[int] = set()
+
+    async def open(self, connection: Callable[[Listener, int | None], asyncio.BaseProtocol]) -> None:
+        """Binds every port; `connection(self, node)` makes the protocol of each client that comes.
+
+        Raises:
+            OSError: a port is taken.
+        """
+        loop = asyncio.get_running_loop()
+        first = self.config.nodes.first
+        for place, port in enumerate(self.config.ports):
+            node = first + place - 1 if place else None
+            server = await loop.create_server(
+                lambda node=node: connection(self, node),  # type: ignore[misc]
+                self.config.address.host,
+                port,
+                backlog=1024,
+            )
+            self._servers.append(server)
+
+    def close(self) -> None:
+        """Takes no more connections; those that are open go on."""
+        for server in self._servers:
+            server.close()
+
+    def advertise(self, node: int, host: str, port: int) -> tuple[str, int]:
+        """The address that a client is told for a broker node that said it is at `host:port`.
+
+        A node that has no port here gets a host name that can never resolve and that says why, so that no client goes
+        round the proxy. Entries that stand for "no node" (id -1, no host) stay as they are.
+        """
+        if node < 0 or not host:
+            return host, port
+        nodes, config = self.config.nodes, self.config
+        if nodes.first <= node <= nodes.last:
+            base = config.advertised_port or config.address.port
+            return config.advertised_host or config.address.host, base + 1 + node - nodes.first
+        metrics.nodes_outside_range.labels(config.name).inc()
+        if node not in self._warned:
+            self._warned.add(node)
+            _log.error(
+                "broker node has no port on this listener",
+                listener=config.name,
+                node=node,
+                error=f"set listeners.nodes so that {node} lies from first to last (now {nodes.first} to {nodes.last})",
+            )
+        return f"node-{node}-is-outside-listener-nodes.invalid", port

@@ -1,0 +1,39 @@
+"""The base of every configuration section, and the scalar types that sections share.
+
+A component declares its own section beside itself; `wiremask.proxy.config` only composes them. A field
+`frame_bytes` is written `frameBytes` in YAML and `WIREMASK_<SECTION>__FRAME_BYTES` in the environment.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+__all__ = ["ByteCount", "Count", "Port", "Seconds", "Section"]
+
+Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
+"""A duration: more than zero, at most a week."""
+
+ByteCount = Annotated[int, Field(gt=0, le=1 << 40)]
+"""A number of bytes: more than zero, at most a tebibyte."""
+
+Count = Annotated[int, Field(gt=0, le=1 << 31)]
+"""A number of things: more than zero."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+"""A TCP port that can be named in an address; 0, "any free one", is not one of them."""
+
+
+class Section(BaseModel):
+    """One section of the configuration: immutable, unknown keys refused, camelCase in YAML."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )

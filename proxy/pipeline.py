@@ -1,0 +1,413 @@
+"""The data path, top to bottom: what becomes of a request on its way out, and of a response on its way back.
+
+    out:   frame -> header, api -> message -> topic names -> match -> mask -> message -> broker
+    back:  frame -> exchange -> message -> topic names, addresses -> match -> mask -> message -> client
+
+Each step is one call into the file that is named for it: `protocol.header`, `protocol.api`, `protocol.messages`,
+`topics`, `rules.plan`, `masking`. Nothing here waits or writes. A function takes a frame and says what the connection
+shall do, so that a large frame can be worked on by a thread. What cannot be read raises `ProtocolError`, and the
+connection closes; records that cannot be forwarded are refused for their partition, with the code that a broker would
+give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wiremask.protocol import api as apis
+from wiremask.protocol.errors import ErrorCode, RecordsError, UnknownApi
+from wiremask.protocol.frame import frame_pieces
+from wiremask.protocol.header import (
+    RequestHeader,
+    make_request_header,
+    make_response_header,
+    read_request_header,
+    read_response_header,
+)
+from wiremask.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse, make_unsupported_version
+from wiremask.protocol.messages.cluster import DescribeClusterResponse
+from wiremask.protocol.messages.coordinator import FindCoordinatorResponse
+from wiremask.protocol.messages.fetch import FetchRequest, FetchResponse
+from wiremask.protocol.messages.metadata import MetadataResponse, make_topics_request
+from wiremask.protocol.messages.produce import PartitionRefusal, ProduceRequest, ProduceResponse, make_produce_response
+from wiremask.protocol.messages.topic import CreateTopicsResponse, DescribeTopicPartitionsResponse, topic_names
+from wiremask.proxy import metrics
+from wiremask.proxy.log import logger
+from wiremask.proxy.masking import RecordsRefused, mask_fetched, mask_produced
+from wiremask.proxy.session import Exchange, Pieces, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from wiremask.protocol.messages.fetch import FetchedPartition
+    from wiremask.protocol.messages.node import Addresses
+    from wiremask.protocol.messages.produce import ProducePartition
+    from wiremask.protocol.splice import Edits
+    from wiremask.proxy.limits import LimitsConfig
+    from wiremask.proxy.topics import TopicNames
+    from wiremask.rules import Plan, TopicPlan
+
+_log = logger()
+
+Frame = bytes | bytearray
+
+LOOKUP_VERSION = 12
+"""The first Metadata that looks topics up by id (KIP-516); every broker with Fetch 13 has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """Send `pieces` to the broker; `exchange` awaits the answer, None where there will be none (acks=0)."""
+
+    pieces: Pieces
+    exchange: Exchange | None
+    then_close: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The proxy answers by itself: `exchange` has its reply."""
+
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Send `pieces` to the client in their turn; empty for the answer to a look-up."""
+
+    pieces: Pieces
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUp:
+    """Send the proxy's own request for topic names first, and come back with what the broker says."""
+
+    pieces: Pieces
+    exchange: Exchange
+
+
+RequestStep = Forward | Answer | LookUp
+ResponseStep = Reply | LookUp
+
+
+class Pipeline:
+    """What every connection does with its frames. Holds no state of a connection, and is called by several threads."""
+
+    def __init__(self, topics: TopicNames, limits: LimitsConfig) -> None:
+        self._topics = topics
+        self._limits = limits
+        self._responses: dict[int, Callable[[_Returning], Edits | LookUp | None]] = {
+            apis.PRODUCE: self._produced,
+            apis.FETCH: self._fetched,
+            apis.METADATA: self._metadata,
+            apis.FIND_COORDINATOR: self._coordinator,
+            apis.API_VERSIONS: self._offered,
+            apis.CREATE_TOPICS: self._created,
+            apis.DESCRIBE_CLUSTER: self._cluster,
+            apis.DESCRIBE_TOPIC_PARTITIONS: self._described,
+        }
+
+    # Out: client to broker.
+
+    def request(self, session: Session, frame: Frame, plan: Plan, *, looked_up: bool) -> RequestStep:
+        """Decides about one request.
+
+        Args:
+            plan: the ruleset that was current when the last byte of the frame arrived.
+            looked_up: the broker was asked already for the topic names that this request needs.
+
+        Raises:
+            ProtocolError: the connection must close.
+        """
+        header = read_request_header(frame)
+        session.client_id = header.client_id
+        metrics.requests.labels(header.api.name).inc()
+        match header.api.key:
+            case apis.PRODUCE:
+                return self._produce(session, header, frame, plan, looked_up=looked_up)
+            case apis.FETCH:
+                return self._fetch(session, header, frame, plan, looked_up=looked_up)
+            case apis.API_VERSIONS:
+                return self._api_versions(header, frame)
+            case apis.SASL_HANDSHAKE if header.version == 0:
+                raise UnknownApi("SaslHandshake 0 is not served: the bare tokens after it cannot be told from requests")
+        return Forward(pieces=frame_pieces(frame), exchange=_exchange(header))
+
+    def _produce(
+        self, session: Session, header: RequestHeader, frame: Frame, plan: Plan, *, looked_up: bool
+    ) -> RequestStep:
+        request = ProduceRequest.read(memoryview(frame)[header.body_start :], header.version)
+        if not plan.acts_at("produce"):
+            return Forward(pieces=frame_pieces(frame), exchange=_exchange(header) if request.acks else None)
+        if not looked_up and (step := self._look_up(session, [topic.topic_id for topic in request.topics])):
+            return step
+
+        edits = request.edit()
+        refusals: list[PartitionRefusal] = []
+        for topic in request.topics:
+            name = self._name(topic.name, topic.topic_id)
+            topic_plan = plan.match(name, "produce") if name is not None else None
+            if name is not None and topic_plan is None:
+                continue
+            for partition in topic.partitions:
+                try:
+                    masked = self._mask_produced(partition, name, topic_plan)
+                except RecordsError as error:
+                    edits.remove(topic, partition)
+                    refusals.append(_refusal(topic.topic_id or name, partition.index, error))
+                else:
+                    if masked is not None:
+                        edits.put_records(partition, *masked)
+
+        if refusals:
+            _tell_refused(session, "produce", refusals)
+        if request.acks == 0:
+            # Nobody waits for an answer. A broker closes the connection to say that something was refused.
+            pieces = () if edits.is_empty else self._edited(header, frame, edits)
+            return Forward(pieces=pieces, exchange=None, then_close="acks=0 refused" if refusals else None)
+        if refusals and edits.is_empty:
+            return _answer(header, make_produce_response(header.version, refusals))
+        return Forward(pieces=self._edited(header, frame, edits), exchange=_exchange(header, refusals))
+
+    def _mask_produced(self, partition: ProducePartition, name: str | None, plan: TopicPlan | None) -> Pieces | None:
+        if name is None or plan is None:
+            raise _TopicUnknown("no broker told the name of this topic id")
+        if partition.records is None:
+            return None
+        return mask_produced(partition.records, plan, limit_bytes=self._limits.decompressed_bytes)
+
+    def _fetch(
+        self, session: Session, header: RequestHeader, frame: Frame, plan: Plan, *, looked_up: bool
+    ) -> RequestStep:
+        request = FetchRequest.read(memoryview(frame)[header.body_start :], header.version)
+        if plan.acts_at("fetch") and not looked_up:
+            # Before the request is forwarded: later the look-up would wait behind a long poll.
+            step = self._look_up(session, [topic.topic_id for topic in request.topics])
+            if step is not None:
+                return step
+        return Forward(pieces=frame_pieces(frame), exchange=_exchange(header))
+
+    def _api_versions(self, header: RequestHeader, frame: Frame) -> RequestStep:
+        if not header.is_taken:
+            return _answer(header, make_unsupported_version())
+        ApiVersionsRequest.read(memoryview(frame)[header.body_start :], header.version)
+        return Forward(pieces=frame_pieces(frame), exchange=_exchange(header))
+
+    # Back: broker to client.
+
+    @staticmethod
+    def correlation_id(frame: Frame) -> int:
+        """The correlation id of a response.
+
+        Raises:
+            MalformedFrame: the frame is too short to have one.
+        """
+        return read_response_header(frame, flexible=False)[0]
+
+    def response(
+        self,
+        session: Session,
+        addresses: Addresses,
+        exchange: Exchange,
+        frame: Frame,
+        plan: Plan,
+        *,
+        looked_up: bool,
+    ) -> ResponseStep:
+        """Decides about the response to `exchange`.
+
+        Args:
+            addresses: what a client is told instead of a broker's address.
+            plan: the ruleset that was current when the last byte of the frame arrived.
+            looked_up: the broker was asked already for the topic names that this response needs.
+
+        Raises:
+            ProtocolError: the connection must close.
+        """
+        read = self._responses.get(exchange.api.key)
+        if read is None:
+            return Reply(pieces=frame_pieces(frame))
+        flexible = exchange.api.has_flexible_response_header(exchange.version)
+        _, body_start = read_response_header(frame, flexible=flexible)
+        body = memoryview(frame)[body_start:]
+        step = read(_Returning(session, addresses, exchange, body, plan, looked_up))
+        if step is None:
+            return Reply(pieces=() if exchange.is_lookup else frame_pieces(frame))
+        if isinstance(step, LookUp):
+            return step
+        return Reply(pieces=frame_pieces(memoryview(frame)[:body_start], *step.pieces()))
+
+    def _produced(self, back: _Returning) -> Edits | None:
+        response = ProduceResponse.read(back.body, back.version)
+        edits = response.edit()
+        response.put_addresses(edits, back.addresses)
+        response.merge(edits, back.exchange.refusals)
+        return edits or None
+
+    def _fetched(self, back: _Returning) -> Edits | LookUp | None:
+        response = FetchResponse.read(back.body, back.version)
+        edits = response.edit()
+        response.put_addresses(edits, back.addresses)
+        if not back.plan.acts_at("fetch"):
+            return edits or None
+        if not back.looked_up and (step := self._look_up(back.session, [topic.topic_id for topic in response.topics])):
+            return step
+
+        refused: list[PartitionRefusal] = []
+        for topic in response.topics:
+            name = self._name(topic.name, topic.topic_id)
+            topic_plan = back.plan.match(name, "fetch") if name is not None else None
+            if name is not None and topic_plan is None:
+                continue
+            for partition in topic.partitions:
+                try:
+                    masked = self._mask_fetched(partition, name, topic_plan)
+                except RecordsError as error:
+                    partition.fail(edits, error.kafka_code)
+                    refused.append(_refusal(name or topic.topic_id, partition.index, error))
+                else:
+                    if masked is not None:
+                        partition.put_records(edits, *masked)
+        if refused:
+            _tell_refused(back.session, "fetch", refused)
+        return edits or None
+
+    def _mask_fetched(self, partition: FetchedPartition, name: str | None, plan: TopicPlan | None) -> Pieces | None:
+        if not partition.records:
+            return None
+        if name is None or plan is None:
+            raise _TopicUnknown("no broker told the name of this topic id")
+        return mask_fetched(partition.records, plan, limit_bytes=self._limits.decompressed_bytes)
+
+    def _offered(self, back: _Returning) -> Edits:
+        response = ApiVersionsResponse.read(back.body, back.version)
+        back.session.broker_versions.update({offered.key: offered.last for offered in response.apis})
+        edits = response.edit()
+        response.keep(edits)
+        return edits
+
+    def _metadata(self, back: _Returning) -> Edits | None:
+        response = MetadataResponse.read(back.body, back.version)
+        self._learn(topic_names(response.topics))
+        if back.exchange.is_lookup:
+            return None
+        edits = response.edit()
+        response.put_addresses(edits, back.addresses)
+        return edits
+
+    def _coordinator(self, back: _Returning) -> Edits:
+        response = FindCoordinatorResponse.read(back.body, back.version)
+        edits = response.edit()
+        response.put_addresses(edits, back.addresses)
+        return edits
+
+    def _cluster(self, back: _Returning) -> Edits:
+        response = DescribeClusterResponse.read(back.body, back.version)
+        edits = response.edit()
+        response.put_addresses(edits, back.addresses)
+        return edits
+
+    def _created(self, back: _Returning) -> None:
+        self._learn(topic_names(CreateTopicsResponse.read(back.body, back.version).topics))
+
+    def _described(self, back: _Returning) -> None:
+        self._learn(topic_names(DescribeTopicPartitionsResponse.read(back.body, back.version).topics))
+
+    # Topic names.
+
+    def _name(self, name: str | None, topic_id: bytes | None) -> str | None:
+        return name if topic_id is None else self._topics.name(topic_id)
+
+    def _learn(self, names: Iterable[tuple[bytes, str]]) -> None:
+        for topic_id, name in names:
+            self._topics.learn(topic_id, name)
+
+    def _look_up(self, session: Session, topic_ids: Iterable[bytes | None]) -> LookUp | None:
+        """The look-up that is needed before these topics can be matched; None if all names are known."""
+        unknown = self._topics.unknown(topic_id for topic_id in topic_ids if topic_id is not None)
+        if not unknown or session.broker_versions.get(apis.METADATA, LOOKUP_VERSION) < LOOKUP_VERSION:
+            return None
+        api = apis.APIS[apis.METADATA]
+        exchange = Exchange(api=api, version=LOOKUP_VERSION, correlation_id=-1, is_lookup=True)
+        head = make_request_header(
+            api, LOOKUP_VERSION, correlation_id=exchange.correlation_id, client_id=session.client_id or ""
+        )
+        return LookUp(pieces=frame_pieces(head, make_topics_request(LOOKUP_VERSION, unknown)), exchange=exchange)
+
+    @staticmethod
+    def _edited(header: RequestHeader, frame: Frame, edits: Edits) -> Pieces:
+        return frame_pieces(memoryview(frame)[: header.body_start], *edits.pieces()) if edits else frame_pieces(frame)
+
+    # Which frames are worth a thread.
+
+    def is_heavy_request(self, frame: Frame, plan: Plan) -> bool:
+        """Whether masking this request would keep other connections waiting."""
+        return len(frame) >= self._limits.worker_bytes and frame[:2] == _PRODUCE_KEY and plan.acts_at("produce")
+
+    def is_heavy_response(self, exchange: Exchange, frame: Frame, plan: Plan) -> bool:
+        """Whether masking this response would keep other connections waiting."""
+        return len(frame) >= self._limits.worker_bytes and exchange.api.key == apis.FETCH and plan.acts_at("fetch")
+
+
+@dataclass(frozen=True, slots=True)
+class _Returning:
+    """A response on its way back, and what is known of it."""
+
+    session: Session
+    addresses: Addresses
+    exchange: Exchange
+    body: memoryview
+    plan: Plan
+    looked_up: bool
+
+    @property
+    def version(self) -> int:
+        return self.exchange.version
+
+
+class _TopicUnknown(RecordsError):
+    kafka_code = ErrorCode.UNKNOWN_TOPIC_ID
+
+
+_PRODUCE_KEY = apis.PRODUCE.to_bytes(2, "big")
+
+
+def _exchange(header: RequestHeader, refusals: Iterable[PartitionRefusal] = ()) -> Exchange:
+    return Exchange(
+        api=header.api, version=header.version, correlation_id=header.correlation_id, refusals=tuple(refusals)
+    )
+
+
+def _answer(header: RequestHeader, body: bytes) -> Answer:
+    exchange = _exchange(header)
+    head = make_response_header(header.api, header.version, correlation_id=header.correlation_id)
+    exchange.reply = frame_pieces(head, body)
+    return Answer(exchange=exchange)
+
+
+def _refusal(topic: str | bytes | None, partition: int, error: RecordsError) -> PartitionRefusal:
+    assert topic is not None, "a topic has a name or an id"
+    return PartitionRefusal(
+        topic=topic,
+        index=partition,
+        error_code=error.kafka_code,
+        message=f"wiremask: {error}",
+        record_errors=error.record_errors if isinstance(error, RecordsRefused) else (),
+    )
+
+
+def _tell_refused(session: Session, at: str, refusals: list[PartitionRefusal]) -> None:
+    """One log line for a frame, however many partitions it has; the counter has them all."""
+    for refusal in refusals:
+        metrics.refused_partitions.labels(at, ErrorCode(refusal.error_code).name).inc()
+    first = refusals[0]
+    _log.warning(
+        f"{at} refused",
+        session=session.number,
+        client_id=session.client_id,
+        topic=first.topic if isinstance(first.topic, str) else first.topic.hex(),
+        partition=first.index,
+        count=len(refusals),
+        error=first.message,
+    )

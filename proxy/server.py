@@ -1,0 +1,109 @@
+"""The process: builds the components, serves until a signal, then drains."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from wiremask.protocol.frame import ReadBuffers
+from wiremask.proxy.admin import AdminServer
+from wiremask.proxy.connection import Connection, Shared
+from wiremask.proxy.health import Health
+from wiremask.proxy.listener import Listener
+from wiremask.proxy.log import logger
+from wiremask.proxy.pipeline import Pipeline
+from wiremask.proxy.probe import Probe
+from wiremask.proxy.reload import RuleSource
+from wiremask.proxy.tasks import Tasks
+from wiremask.proxy.topics import TopicNames
+from wiremask.proxy.upstream import Upstream
+
+if TYPE_CHECKING:
+    from wiremask.proxy.config import Config
+
+_log = logger()
+
+WORKER_THREADS = 2
+
+
+def run(config: Config) -> int:
+    """Serves until SIGTERM or SIGINT, and returns the exit code of the process.
+
+    Raises:
+        RuleSetInvalid: the rules cannot be used; nothing was bound.
+    """
+    return uvloop.run(_serve(config))
+
+
+async def _serve(config: Config) -> int:
+    tasks = Tasks()
+    health = Health()
+    rules = RuleSource(config.rules, json_depth=config.limits.json_depth, health=health)
+    upstream = Upstream(config.upstream, connect_seconds=config.limits.connect_seconds)
+    admin = AdminServer(config.admin, health)
+    listeners = [Listener(listener) for listener in config.listeners]
+    with ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="mask") as workers:
+        shared = Shared(
+            limits=config.limits,
+            rules=rules,
+            pipeline=Pipeline(TopicNames(), config.limits),
+            upstream=upstream,
+            workers=workers,
+            tasks=tasks,
+            buffers=ReadBuffers(),
+            open=set(),
+        )
+        stop = _stop_signal()
+        try:
+            await admin.start()
+            for listener in listeners:
+                await listener.open(lambda listener, node: Connection(shared, listener, node).client)
+        except OSError as error:
+            _log.error("cannot listen", error=str(error))
+            await admin.close()
+            return 1
+        tasks.spawn(rules.watch(), name="watch rules")
+        tasks.spawn(Probe(upstream, health).run(), name="probe upstream")
+        for listener in listeners:
+            _log.info("listening", listener=listener.config.name, address=str(listener.config.address))
+        reason = await stop
+        health.draining = True
+        _log.info("draining", reason=reason, count=len(shared.open))
+        for listener in listeners:
+            listener.close()
+        await _drain(shared)
+        await tasks.end()
+        await admin.close()
+    _log.info("stopped")
+    return 0
+
+
+def _stop_signal() -> asyncio.Future[str]:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[str] = loop.create_future()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _set_once, stop, number.name)
+    return stop
+
+
+def _set_once(stop: asyncio.Future[str], name: str) -> None:
+    if not stop.done():
+        stop.set_result(name)
+
+
+async def _drain(shared: Shared) -> None:
+    """Lets every connection answer what is in flight; cuts those that are not done at the deadline."""
+    for connection in list(shared.open):
+        connection.drain()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(shared.limits.drain_seconds):
+            while shared.open:  # noqa: ASYNC110 - at the end of the process, a look now and then is simplest
+                await asyncio.sleep(0.02)
+    for connection in list(shared.open):
+        connection.cut("drain deadline")
+    await asyncio.sleep(0)  # what was written last leaves before the loop ends

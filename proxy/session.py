@@ -1,0 +1,101 @@
+"""What one client connection is waiting for, in the orders that the protocol demands.
+
+A broker answers the requests of a connection in order, so its next frame belongs to the oldest request that was sent
+and is not yet answered (`awaiting`). A client is answered in the order of its own requests (`owed`), whoever answers:
+the broker, or the proxy itself for what it refused. A look-up of the proxy's own is awaited and owed to nobody; a
+Produce with acks=0 is neither.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING
+
+from typing_extensions import Buffer
+
+from wiremask.protocol.errors import MalformedFrame
+
+if TYPE_CHECKING:
+    from wiremask.protocol.api import Api
+    from wiremask.protocol.messages.produce import PartitionRefusal
+
+Pieces = Sequence[Buffer]
+"""The bytes of one frame, size prefix first, for one vectored write."""
+
+_numbers = count(1)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Exchange:
+    """One request and its answer.
+
+    Attributes:
+        refusals: partitions that the proxy refused and that the broker's answer does not have.
+        is_lookup: sent by the proxy itself; its answer is not for the client.
+        reply: the answer as it goes to the client, once it is known.
+        when_answered: what goes on when the answer to a look-up has come.
+    """
+
+    api: Api
+    version: int
+    correlation_id: int
+    refusals: Sequence[PartitionRefusal] = ()
+    is_lookup: bool = False
+    reply: Pieces | None = None
+    when_answered: Callable[[], None] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """The state of one client connection: who it is, and its requests in flight.
+
+    Attributes:
+        broker_versions: what the broker said that it offers (api key -> highest version), once it was asked.
+    """
+
+    number: int = field(default_factory=lambda: next(_numbers))
+    client_id: str | None = None
+    broker_versions: dict[int, int] = field(default_factory=dict)
+    _awaiting: deque[Exchange] = field(default_factory=deque)
+    _owed: deque[Exchange] = field(default_factory=deque)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are not answered yet, by anybody."""
+        return max(len(self._awaiting), len(self._owed))
+
+    def sent(self, exchange: Exchange) -> None:
+        """Notes a request that went to the broker."""
+        self._awaiting.append(exchange)
+        if not exchange.is_lookup:
+            self._owed.append(exchange)
+
+    def answered_here(self, exchange: Exchange) -> None:
+        """Notes a request that the proxy answers itself, in its turn."""
+        self._owed.append(exchange)
+
+    def match(self, correlation_id: int) -> Exchange:
+        """The request that a broker's frame answers.
+
+        Raises:
+            MalformedFrame: the frame answers nothing, or not the oldest request.
+        """
+        if not self._awaiting:
+            raise MalformedFrame("the broker sent a response that no request waits for")
+        exchange = self._awaiting.popleft()
+        if exchange.correlation_id != correlation_id:
+            raise MalformedFrame(
+                f"the broker answered correlation id {correlation_id} where {exchange.correlation_id} was due"
+            )
+        return exchange
+
+    def due(self) -> list[Pieces]:
+        """Takes the answers whose turn has come, oldest first."""
+        replies = []
+        while self._owed and (reply := self._owed[0].reply) is not None:
+            self._owed.popleft()
+            replies.append(reply)
+        return replies

@@ -1,0 +1,95 @@
+"""Where the brokers are, and connections to them.
+
+A node's address comes from the first source that knows it: `upstream.nodes`, `upstream.nodePattern`, and then what
+brokers told, either to the proxy's own look-up on an open listener or to a client whose Metadata passed through. It
+never falls back to another broker. Host names are resolved anew for each connection, and every address is tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+from pydantic import Field, field_validator
+
+from wiremask.proxy import metrics
+from wiremask.proxy.address import Address, AddressField
+from wiremask.proxy.model import Section
+
+_Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
+
+
+class UpstreamConfig(Section):
+    """Section `upstream`: the Kafka cluster behind the proxy."""
+
+    bootstrap_servers: tuple[AddressField, ...] = Field(default=(Address("127.0.0.1", 9092),), min_length=1)
+    """Brokers that are asked first, in order, as in a client's `bootstrap.servers`."""
+
+    nodes: dict[int, AddressField] = Field(default_factory=dict)
+    """The address of single nodes, for example `{7: "b7:9092"}`."""
+
+    node_pattern: str | None = None
+    """The address of every other node, for example `"broker-{node}.kafka:9092"`."""
+
+    @field_validator("node_pattern")
+    @classmethod
+    def _names_the_node(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            if "{node}" not in pattern:
+                raise ValueError('write {node} where the node id stands, for example "broker-{node}.kafka:9092"')
+            Address.parse(pattern.replace("{node}", "0"))
+        return pattern
+
+
+class UpstreamUnavailable(Exception):
+    """No broker took the connection, or no source knows the node's address."""
+
+
+class Upstream:
+    """The cluster as the proxy knows it: addresses by node id, and how to reach them."""
+
+    def __init__(self, config: UpstreamConfig, *, connect_seconds: float) -> None:
+        self._config = config
+        self._connect_s = connect_seconds
+        self._told: dict[int, Address] = {}
+
+    def learn(self, node: int, host: str, port: int) -> None:
+        """Remembers where a broker said that node is."""
+        self._told[node] = Address(host, port)
+
+    def addresses(self, node: int | None) -> tuple[Address, ...]:
+        """Where a connection for `node` goes (None: the bootstrap port); empty where no source knows."""
+        if node is None:
+            return self._config.bootstrap_servers
+        if (named := self._config.nodes.get(node)) is not None:
+            return (named,)
+        if self._config.node_pattern is not None:
+            return (Address.parse(self._config.node_pattern.replace("{node}", str(node))),)
+        return (self._told[node],) if node in self._told else ()
+
+    async def connect(self, node: int | None, leg: _Protocol) -> _Protocol:
+        """Connects `leg` to a node, or to the first bootstrap server that answers.
+
+        Raises:
+            UpstreamUnavailable: its text says what was tried and what to set.
+        """
+        addresses = self.addresses(node)
+        if not addresses:
+            metrics.nodes_unknown.inc()
+            raise UpstreamUnavailable(
+                f"no source knows the address of node {node}: set upstream.nodes or upstream.nodePattern, "
+                "or let a client fetch metadata through the proxy first"
+            )
+        loop = asyncio.get_running_loop()
+        failures = []
+        for address in addresses:
+            try:
+                async with asyncio.timeout(self._connect_s):
+                    await loop.create_connection(lambda: leg, address.host, address.port)
+            except TimeoutError:
+                failures.append(f"{address}: no answer within {self._connect_s:g} s")
+            except OSError as error:
+                failures.append(f"{address}: {error.strerror or type(error).__name__}")
+            else:
+                return leg
+        raise UpstreamUnavailable("no broker took the connection: " + "; ".join(failures))

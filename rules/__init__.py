@@ -1,0 +1,47 @@
+"""Which field of which record changes, and how: texts, keys and values in, values out. No I/O, no logging.
+
+Five words. A *rule* says which topics, which direction, which fields, which masks. A *selector* (a path) names fields.
+A *mask* changes a leaf. A *plan* is a ruleset compiled, a snapshot that never changes. An *outcome* is what became of
+a batch of values.
+
+At load, in this order:
+
+    source.py       YAML text -> nodes that know their place
+    shape.py        nodes -> members, lists, texts, words; what does not fit is recorded in errors.py
+    language.py     files and rules, with keyring.py (keys.py), topics.py and fields.py (selector.py, maskwords.py,
+                    idempotence.py); out come rule.py's values
+    ruletests.py    the tests that rules carry
+    plan.py         rules -> Plan; per topic, automaton.py joins the paths of all its rules into one machine
+
+For each batch:
+
+    plan.match(topic, at) -> TopicPlan.mask(buffer, spans) -> jsonmask.pyx walks the bytes, keyed.py does keyed masks
+    for the whole batch -> outcome.py
+
+README.md beside this file is the reference of the language.
+"""
+
+from wiremask.rules.automaton import AutomatonTooLarge
+from wiremask.rules.errors import KeyUnavailable, RuleError, RuleSetInvalid
+from wiremask.rules.keys import KeyReference
+from wiremask.rules.language import compile_ruleset
+from wiremask.rules.outcome import Failure, Outcome, Reason
+from wiremask.rules.plan import Plan, TopicPlan
+from wiremask.rules.rule import Direction, Field, Rule
+
+__all__ = [
+    "AutomatonTooLarge",
+    "Direction",
+    "Failure",
+    "Field",
+    "KeyReference",
+    "KeyUnavailable",
+    "Outcome",
+    "Plan",
+    "Reason",
+    "Rule",
+    "RuleError",
+    "RuleSetInvalid",
+    "TopicPlan",
+    "compile_ruleset",
+]

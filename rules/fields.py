@@ -1,0 +1,135 @@
+"""The parts of a record that a rule names: `value`, later `key` and `headers`, with their fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wiremask.rules.idempotence import fault_when_repeated
+from wiremask.rules.masks import Drop
+from wiremask.rules.maskwords import read_mask
+from wiremask.rules.rule import Field
+from wiremask.rules.selector import Path, PathInvalid, canonical, read_path
+from wiremask.rules.shape import Words, member, read_items, read_members, read_text, read_word
+from wiremask.rules.source import Node, Scalar, place_in
+
+if TYPE_CHECKING:
+    from wiremask.rules.errors import Faults, Mark
+    from wiremask.rules.keyring import KeyRing
+
+VALUE = Words(of="`value`", known=("format", "fields"), required=("fields",), later=("unlisted",))
+KEY = Words(of="`key`", known=("format", "fields"), required=("fields",))
+HEADER = Words(of="a header", known=("name", "mask"), required=("name", "mask"))
+FIELD = Words(of="a field", known=("path", "mask"), required=("mask",), later=("detect",))
+
+FORMATS = ("json",)
+LATER_FORMATS = ("text", "auto", "avro", "protobuf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where the path and the mask of a field stand."""
+
+    path: Mark
+    mask: Mark
+
+
+def read_value(node: Node, *, twice: bool, keys: KeyRing, faults: Faults) -> tuple[Field, ...] | None:
+    """Reads `value` into its fields, in order of precedence; None if a fault was reported.
+
+    With `twice` the rule acts in both directions, so each mask may meet what it has masked before.
+    """
+    before = len(faults.found)
+    members = read_members(node, VALUE, faults)
+    if members is None:
+        return None
+    form = member(members, "format")
+    if form is not None:
+        read_word(form, "format", FORMATS, faults, later=LATER_FORMATS)
+    unlisted = member(members, "unlisted")
+    if unlisted is not None:
+        read_mask(unlisted, keys, faults)
+    listed = member(members, "fields")
+    fields = None if listed is None else _read_fields(listed, keys, faults)
+    if fields is None:
+        return None
+    _check_repeats(fields, faults)
+    if twice:
+        _check_idempotence(fields, faults)
+    return tuple(field for field, _ in fields) if len(faults.found) == before else None
+
+
+def check_key(node: Node, *, keys: KeyRing, faults: Faults) -> None:
+    """Reads `key` for its faults; the rule that has one is refused already."""
+    members = read_members(node, KEY, faults)
+    listed = None if members is None else member(members, "fields")
+    if listed is not None:
+        _read_fields(listed, keys, faults)
+
+
+def check_headers(node: Node, *, keys: KeyRing, faults: Faults) -> None:
+    """Reads `headers` for its faults; the rule that has them is refused already."""
+    for item in read_items(node, "`headers` is a list of {name: ..., mask: ...}", faults) or ():
+        members = read_members(item, HEADER, faults) or {}
+        name, mask = member(members, "name"), member(members, "mask")
+        if name is not None:
+            read_text(name, "`name` is the name of a header or a glob", faults)
+        if mask is not None:
+            read_mask(mask, keys, faults)
+
+
+def _read_fields(node: Node, keys: KeyRing, faults: Faults) -> list[tuple[Field, _Place]] | None:
+    items = read_items(node, "`fields` is a list of {path: ..., mask: ...}", faults)
+    if items is None:
+        return None
+    fields = [_read_field(item, keys, faults) for item in items]
+    return [field for field in fields if field is not None]
+
+
+def _read_field(node: Node, keys: KeyRing, faults: Faults) -> tuple[Field, _Place] | None:
+    members = read_members(node, FIELD, faults)
+    if members is None:
+        return None
+    path_node, mask_node, detect = member(members, "path"), member(members, "mask"), member(members, "detect")
+    if detect is not None:
+        for item in read_items(detect, "`detect` is a list of detectors", faults) or ():
+            read_text(item, "a detector is a word", faults)
+    if (path_node is None) == (detect is None):
+        faults.add(node.mark, "a field has exactly one of `path` and `detect`; write {path: $.name, mask: ...}")
+    path = None if path_node is None else _read_path(path_node, faults)
+    mask = None if mask_node is None else read_mask(mask_node, keys, faults)
+    if path is None or mask is None or path_node is None:
+        return None
+    if not path and isinstance(mask.mask, Drop):
+        faults.add(mask.mark, "`drop` at `$` would leave no value; write {nullify: {whole: true}}")
+        return None
+    text = path_node.text if isinstance(path_node, Scalar) else ""
+    return Field(path=path, text=text, mask=mask.mask), _Place(path=path_node.mark, mask=mask.mark)
+
+
+def _read_path(node: Node, faults: Faults) -> Path | None:
+    text = read_text(node, "`path` is a JSONPath such as $.customer.ssn", faults)
+    if text is None or not isinstance(node, Scalar):
+        return None
+    try:
+        return read_path(text)
+    except PathInvalid as error:
+        faults.add(place_in(node, error.offset), error.message)
+        return None
+
+
+def _check_repeats(fields: list[tuple[Field, _Place]], faults: Faults) -> None:
+    lines: dict[object, int] = {}
+    for field, place in fields:
+        form = canonical(field.path)
+        if form in lines:
+            faults.add(place.path, f"this path stands already in line {lines[form]} of the rule; delete one of the two")
+        lines.setdefault(form, place.path.line)
+
+
+def _check_idempotence(fields: list[tuple[Field, _Place]], faults: Faults) -> None:
+    paths = [field.path for field, _ in fields]
+    for field, place in fields:
+        fault = fault_when_repeated(field.mask, field.path, paths)
+        if fault is not None:
+            faults.add(place.mask, fault)

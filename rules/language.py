@@ -1,0 +1,335 @@
+"""The rule language: texts in, a compiled plan out, or everything that is wrong with them.
+
+A ruleset is one or more files. Each says what it is (`apiVersion`, `kind`, `metadata.name`) and adds keys and rules;
+keys are known in all files. The order of precedence is the order of file names (by code point), then of the rules in a
+file, then of the fields in a rule.
+
+The tables of `Words` here and in the modules beside are the grammar. To add a key to the language, move it from `later`
+to `known` (or add it there) and read it where its mapping is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from wiremask.rules.automaton import AutomatonTooLarge
+from wiremask.rules.errors import Faults, Mark, RuleError, RuleSetInvalid
+from wiremask.rules.fields import check_headers, check_key, read_value
+from wiremask.rules.keyring import KeyRing
+from wiremask.rules.plan import Plan, TopicPlan
+from wiremask.rules.rule import DIRECTIONS, Direction, Rule
+from wiremask.rules.ruletests import RuleTest, read_tests, try_tests
+from wiremask.rules.shape import Words, expected, member, read_items, read_members, read_text, read_word
+from wiremask.rules.source import Entry, Node, Scalar, place_in, read_source
+from wiremask.rules.topics import PatternInvalid, TopicFilter, TopicPattern, read_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from wiremask.rules.keys import KeyReference
+    from wiremask.rules.masks import OnUnmaskable, OnUnreadable
+
+API_VERSION = "wiremask.dev/v1"
+KIND = "RuleSet"
+TOTAL_LIMIT_CHARACTERS = 1 << 22
+
+FILE = Words(
+    of="a ruleset file",
+    known=("apiVersion", "kind", "metadata", "keys", "rules"),
+    required=("apiVersion", "kind", "metadata"),
+)
+METADATA = Words(of="`metadata`", known=("name",), required=("name",))
+RULE = Words(
+    of="a rule",
+    known=("name", "topics", "exceptTopics", "at", "mode", "value", "onUnreadable", "onUnmaskable", "tests"),
+    required=("name", "topics", "at"),
+    later=("when", "key", "headers"),
+)
+WHEN = Words(of="`when`", known=("client", "record"))
+POLICIES = ("reject", "redact")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_NAME_FORM = "has letters, digits, `.`, `_`, `-`, begins with a letter or digit, and is at most 63 characters"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    """One file whose head is read.
+
+    Attributes:
+        whole: the file is YAML; else there may be keys and rules in it that nobody knows.
+    """
+
+    faults: Faults
+    whole: bool
+    keys: Node | None
+    rules: tuple[Node, ...]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is known of the ruleset while its files are read, in order."""
+
+    keys: KeyRing
+    name: str = ""
+    rules: list[tuple[Rule, tuple[RuleTest, ...], Faults]] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
+
+
+def compile_ruleset(
+    sources: Mapping[str, str],
+    resolve_key: Callable[[KeyReference], str],
+    *,
+    json_depth: int = 64,
+    run_tests: bool = True,
+) -> Plan:
+    """Reads, checks and compiles a ruleset.
+
+    Args:
+        sources: text by file name.
+        resolve_key: gives the text of a key, `base64:...` or `hex:...`; raises KeyUnavailable. Called once for each
+            declared key, used or not.
+        json_depth: objects and arrays within one another that a value may have.
+        run_tests: whether the tests in the rules run.
+
+    Raises:
+        RuleSetInvalid: with every fault of every file.
+    """
+    if not sources:
+        message = "there is no rule file; add one, or nothing would be masked"
+        raise RuleSetInvalid([RuleError(file="rules", line=1, column=1, message=message)])
+    reading = _Reading(keys=KeyRing(resolve_key))
+    files = [_read_file(name, sources[name], reading) for name in sorted(sources)]
+    everything: list[Faults] = [file.faults for file in files]
+    reading.keys.complete = all(file.whole for file in files)
+    _check_size(sources, everything)
+    for file in files:
+        if file.keys is not None:
+            reading.keys.declare(file.keys, file.faults)
+    for file in files:
+        for node in file.rules:
+            _read_rule(node, reading, file.faults)
+    for rule, tests, faults in reading.rules:
+        _try_rule(rule, tests if run_tests else (), faults, json_depth)
+    errors = sorted(error for faults in everything for error in faults.found)
+    if errors:
+        raise RuleSetInvalid(errors)
+    rules = [rule for rule, _, _ in reading.rules]
+    plan = Plan(name=reading.name, digest=_digest(sources), rules=rules, json_depth=json_depth)
+    _try_topics(plan)
+    return plan
+
+
+def _digest(sources: Mapping[str, str]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(sources):
+        for part in (name.encode("utf-8", "surrogateescape"), sources[name].encode("utf-8")):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def _check_size(sources: Mapping[str, str], everything: list[Faults]) -> None:
+    if sum(map(len, sources.values())) > TOTAL_LIMIT_CHARACTERS:
+        faults = Faults(file=min(sources))
+        faults.add(Mark(1, 1), f"the files together are longer than {TOTAL_LIMIT_CHARACTERS} characters; shorten them")
+        everything.append(faults)
+
+
+def _read_file(name: str, text: str, reading: _Reading) -> _File:
+    faults = Faults(file=name)
+    root = read_source(text, faults)
+    members = None if root is None else read_members(root, FILE, faults)
+    if root is None or members is None:
+        return _File(faults=faults, whole=False, keys=None, rules=())
+    _check_word(members, "apiVersion", API_VERSION, faults)
+    _check_word(members, "kind", KIND, faults)
+    metadata = member(members, "metadata")
+    if metadata is not None:
+        _read_metadata(metadata, reading, faults)
+    rules = member(members, "rules")
+    keys = member(members, "keys")
+    if rules is None and keys is None:
+        faults.add(root.mark, "the file has neither `rules` nor `keys`; add `rules`")
+    items: tuple[Node, ...] = ()
+    if rules is not None:
+        items = read_items(rules, "`rules` is a list of rules, with at least one", faults) or ()
+    return _File(faults=faults, whole=True, keys=keys, rules=items)
+
+
+def _check_word(members: dict[str, Entry], key: str, word: str, faults: Faults) -> None:
+    node = member(members, key)
+    if node is not None and not (isinstance(node, Scalar) and node.kind == "text" and node.text == word):
+        expected(node, f"`{key}` must be `{word}`; write `{key}: {word}`", faults)
+
+
+def _read_metadata(node: Node, reading: _Reading, faults: Faults) -> None:
+    members = read_members(node, METADATA, faults)
+    name_node = None if members is None else member(members, "name")
+    if name_node is None:
+        return
+    name = _read_name(name_node, "the name of a ruleset", faults)
+    if name is None:
+        return
+    if reading.name and name != reading.name:
+        faults.add(name_node.mark, f"all files of a ruleset have one name; write `{reading.name}`")
+    reading.name = reading.name or name
+
+
+def _read_name(node: Node, what: str, faults: Faults) -> str | None:
+    name = read_text(node, f"{what} {_NAME_FORM}", faults)
+    if name is not None and _NAME.fullmatch(name) is None:
+        faults.add(node.mark, f"{what} {_NAME_FORM}")
+        return None
+    return name
+
+
+def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
+    before = len(faults.found)
+    members = read_members(node, RULE, faults)
+    if members is None:
+        return
+    name_node = member(members, "name")
+    name = None if name_node is None else _read_rule_name(name_node, reading, faults)
+    topics = _read_topics(members, faults)
+    at = _read_directions(members, faults)
+    mode = member(members, "mode")
+    if mode is not None:
+        read_word(mode, "mode", ("enforce",), faults, later=("observe",))
+    _check_later(members, reading.keys, faults)
+    value = member(members, "value")
+    if value is None and "key" not in members and "headers" not in members:
+        faults.add(node.mark, "a rule lacks `value`; add value: {fields: [{path: ..., mask: ...}]}")
+    fields = None
+    if value is not None:
+        fields = read_value(value, twice=len(at) == len(DIRECTIONS), keys=reading.keys, faults=faults)
+    on_unreadable = _read_policy(members, "onUnreadable", faults)
+    on_unmaskable = _read_policy(members, "onUnmaskable", faults)
+    tests_node = member(members, "tests")
+    tests = () if tests_node is None else read_tests(tests_node, faults)
+    if len(faults.found) > before or name is None or name_node is None or topics is None or fields is None:
+        return
+    rule = Rule(
+        name=name,
+        file=faults.file,
+        line=name_node.mark.line,
+        column=name_node.mark.column,
+        topics=topics,
+        at=at,
+        fields=fields,
+        on_unreadable=cast("OnUnreadable", on_unreadable),
+        on_unmaskable=cast("OnUnmaskable", on_unmaskable),
+    )
+    reading.rules.append((rule, tests, faults))
+
+
+def _read_rule_name(node: Node, reading: _Reading, faults: Faults) -> str | None:
+    name = _read_name(node, "the name of a rule", faults)
+    if name is None:
+        return None
+    if name in reading.places:
+        faults.add(node.mark, f"a rule of this name stands at {reading.places[name]}; rename one of the two")
+        return None
+    reading.places[name] = f"{faults.file}:{node.mark.line}"
+    return name
+
+
+def _check_later(members: dict[str, Entry], keys: KeyRing, faults: Faults) -> None:
+    """Reads what is refused already, so that its other faults are told in the same run."""
+    when, key, headers = member(members, "when"), member(members, "key"), member(members, "headers")
+    if when is not None:
+        conditions = read_members(when, WHEN, faults) or {}
+        client, record = member(conditions, "client"), member(conditions, "record")
+        if client is not None:
+            read_text(client, "`client` is a CEL expression", faults, limit=4096)
+        if record is not None:
+            read_items(record, "`record` is a list of conditions", faults)
+    if key is not None:
+        check_key(key, keys=keys, faults=faults)
+    if headers is not None:
+        check_headers(headers, keys=keys, faults=faults)
+
+
+def _read_topics(members: dict[str, Entry], faults: Faults) -> TopicFilter | None:
+    include = _read_patterns(members, "topics", faults)
+    exclude = _read_patterns(members, "exceptTopics", faults)
+    if include is None or exclude is None:
+        return None
+    return TopicFilter(include=include, exclude=exclude)
+
+
+def _read_patterns(members: dict[str, Entry], key: str, faults: Faults) -> tuple[TopicPattern, ...] | None:
+    node = member(members, key)
+    if node is None:
+        return ()
+    items = read_items(node, f'`{key}` is a list of names, globs or /regex/, for example ["payments.*"]', faults)
+    if items is None:
+        return None
+    patterns: dict[str, TopicPattern] = {}
+    for item in items:
+        text = read_text(item, "a topic pattern is a text", faults)
+        if text is None or not isinstance(item, Scalar):
+            continue
+        if text in patterns:
+            faults.add(item.mark, "this pattern stands in the list already; delete it")
+            continue
+        try:
+            patterns[text] = read_pattern(text)
+        except PatternInvalid as error:
+            faults.add(place_in(item, error.offset), error.message)
+    return tuple(patterns.values())
+
+
+def _read_directions(members: dict[str, Entry], faults: Faults) -> frozenset[Direction]:
+    node = member(members, "at")
+    items = () if node is None else read_items(node, "`at` is a list of directions: [produce] or [fetch]", faults) or ()
+    found: set[Direction] = set()
+    for item in items:
+        word = read_word(item, "at", DIRECTIONS, faults)
+        if word in found:
+            faults.add(item.mark, "this direction stands in the list already; delete it")
+        if word is not None:
+            found.add(cast("Direction", word))
+    return frozenset(found)
+
+
+def _read_policy(members: dict[str, Entry], key: str, faults: Faults) -> str:
+    node = member(members, key)
+    word = None if node is None else read_word(node, key, POLICIES, faults, later=("omit",))
+    return word or POLICIES[0]
+
+
+def _try_rule(rule: Rule, tests: tuple[RuleTest, ...], faults: Faults, json_depth: int) -> None:
+    """Compiles a rule alone and runs its tests."""
+    at: Direction = "produce" if "produce" in rule.at else "fetch"
+    try:
+        plan = TopicPlan([rule], at, json_depth=json_depth)
+    except AutomatonTooLarge:
+        faults.add(Mark(rule.line, rule.column), "the paths of this rule multiply; write fewer `..` and `*`")
+        return
+    try_tests(tests, plan, faults)
+
+
+def _try_topics(plan: Plan) -> None:
+    """Compiles what the ruleset does to each topic that it names, and to one topic of each glob.
+
+    Rules that compile alone may be too much together; that should show here and not when a record comes.
+    """
+    faults: dict[str, Faults] = {}
+    for rule in plan.rules:
+        for pattern in rule.topics.include:
+            for at in sorted(rule.at):
+                try:
+                    if pattern.sample is not None:
+                        plan.match(pattern.sample, at)
+                except AutomatonTooLarge:
+                    message = (
+                        "the paths of all rules for one of these topics multiply; "
+                        "write fewer `..` and `*`, or topics that overlap less"
+                    )
+                    faults.setdefault(rule.file, Faults(file=rule.file)).add(Mark(rule.line, rule.column), message)
+    errors = sorted({error for found in faults.values() for error in found.found})
+    if errors:
+        raise RuleSetInvalid(errors)

@@ -1,0 +1,53 @@
+"""A rule as a value: read, checked, keys resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from wiremask.rules.masks import Mask, OnUnmaskable, OnUnreadable
+    from wiremask.rules.selector import Path
+    from wiremask.rules.topics import TopicFilter
+
+Direction = Literal["produce", "fetch"]
+DIRECTIONS: tuple[Direction, Direction] = ("produce", "fetch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One selector and what happens to the leaves that it hits.
+
+    Attributes:
+        path: the selector.
+        text: the selector as the rule file has it.
+    """
+
+    path: Path
+    text: str
+    mask: Mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule of a ruleset.
+
+    Attributes:
+        name: unique in the ruleset.
+        file: the file that holds the rule.
+        line: of the rule's name, counted from 1; so is `column`.
+        at: the directions that the rule acts in; at least one.
+        fields: in order of precedence, the first that selects a leaf decides it; at least one.
+        on_unreadable: what a produced value that is no valid JSON comes to.
+        on_unmaskable: what a produced value comes to if a field has a type that its mask does not take.
+    """
+
+    name: str
+    file: str
+    line: int
+    column: int
+    topics: TopicFilter
+    at: frozenset[Direction]
+    fields: tuple[Field, ...]
+    on_unreadable: OnUnreadable = "reject"
+    on_unmaskable: OnUnmaskable = "reject"

@@ -1,0 +1,101 @@
+"""Fixtures of the whole suite: one real broker a worker, proxies and topics a test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.kafka import KafkaBroker, KafkaCluster, KafkaUnavailable, running_cluster
+from support.proxy import ProxyProcess
+
+REQUIRED = "WIREMASK_REQUIRE_BROKER"
+"""Set to 1 where a missing broker is a failure, as in .ci/run."""
+
+StartProxy = Callable[..., ProxyProcess]
+MakeTopic = Callable[..., str]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors, save the one that kafka-python raises when it loads its schemas on Python 3.11 and 3.12."""
+    config.addinivalue_line("filterwarnings", r"ignore:(read|open)_text is deprecated:DeprecationWarning")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says loudly that the real broker was left out, so that a green run on a laptop is not taken for more."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "broker" in report.keywords]
+    if skipped:
+        terminalreporter.section("NOT TESTED AGAINST A REAL BROKER", sep="!", red=True, bold=True)
+        terminalreporter.write_line(f"{len(skipped)} tests skipped: {skipped[0].longrepr[2]}", red=True)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """A running Apache Kafka of one node (id 3); a test may restart it and must leave it running."""
+    try:
+        with running_cluster(tmp_path_factory.mktemp("kafka")) as cluster:
+            yield cluster
+    except KafkaUnavailable as error:
+        if os.environ.get(REQUIRED) == "1":
+            pytest.fail(f"{REQUIRED}=1 and no real broker: {error}", pytrace=False)
+        pytest.skip(f"no real broker: {error}")
+
+
+@pytest.fixture
+def broker(kafka: KafkaCluster) -> Iterator[KafkaBroker]:
+    """The node, for tests that stop it; it runs again afterwards."""
+    yield kafka.broker
+    kafka.broker.resume()
+    if not kafka.broker.running:
+        kafka.broker.start()
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def topic_name() -> Callable[[str], str]:
+    """Makes topic names that no other test uses, all of one length for one stem."""
+
+    def make(stem: str = "topic") -> str:
+        return f"{stem}-{os.getpid():07d}-{next(_numbers):05d}"
+
+    return make
+
+
+@pytest.fixture
+def make_topic(kafka: KafkaCluster, topic_name: Callable[[str], str]) -> MakeTopic:
+    """Creates a topic of its own for a test: `make_topic("stem", partitions=1, cleanup_policy=...)`."""
+
+    def make(stem: str = "topic", **options: Any) -> str:
+        return kafka.create_topic(topic_name(stem), **options)
+
+    return make
+
+
+@pytest.fixture
+def start_proxy(kafka: KafkaCluster, tmp_path: Path) -> Iterator[StartProxy]:
+    """Starts proxies in front of the broker: `start_proxy(rules=..., ...)` with the arguments of `ProxyProcess`.
+
+    `start=False` leaves the start to the test. At the end each is stopped, must not have crashed, and if the test failed
+    its output is in the report's temporary folder.
+    """
+    started: list[ProxyProcess] = []
+
+    def make(*, start: bool = True, **options: Any) -> ProxyProcess:
+        options.setdefault("upstream", kafka.bootstrap)
+        proxy = ProxyProcess(home=tmp_path / f"proxy-{len(started)}", **options)
+        started.append(proxy)
+        if start:
+            proxy.start()
+        return proxy
+
+    yield make
+    for proxy in started:
+        proxy.dispose()
+    for proxy in started:
+        faults = [line for line in proxy.output().splitlines() if "internal fault" in line or "Fatal Python" in line]
+        assert not faults, faults[:3]

@@ -1,0 +1,320 @@
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+
+import wiremask
+from wiremask.proxy import cli, log
+from wiremask.proxy.config import load
+
+CANARY = "canary-4111111111111111"
+KEY = "hex:" + hashlib.sha256(b"a key for tests").hexdigest()
+RULES = """
+apiVersion: wiremask.dev/v1
+kind: RuleSet
+metadata: {name: payments}
+rules:
+  - name: customer
+    topics: ["payments.*"]
+    exceptTopics: [payments.public]
+    at: [produce]
+    value:
+      format: json
+      fields:
+        - {path: $.ssn, mask: {partial: {keepLast: 4}}}
+        - {path: $.email, mask: redact}
+  - name: reader
+    topics: [read]
+    at: [fetch]
+    value: {format: json, fields: [{path: $.ssn, mask: redact}]}
+"""
+
+
+@pytest.fixture
+def rules(tmp_path):
+    path = tmp_path / "rules"
+    path.mkdir()
+    (path / "a.yaml").write_text(RULES)
+    return str(path)
+
+
+@pytest.fixture
+def call(capfdbinary, monkeypatch):
+    """Runs a command in this process; gives exit code, standard output and standard error."""
+    monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+    def call(*arguments, stdin=b""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = cli.main([str(argument) for argument in arguments])
+        sys.stdout.flush()
+        out, err = capfdbinary.readouterr()
+        return code, out, err.decode()
+
+    return call
+
+
+def test_masks_one_value_to_the_last_byte(call, rules):
+    value = b'{"ssn" : "123-45-6789", "n":1.0}\n'
+
+    code, out, err = call("mask", "--rules", rules, "--topic", "payments.eu", stdin=value)
+
+    assert (code, out, err) == (0, b'{"ssn" : "***-**-6789", "n":1.0}\n', "")
+
+
+@pytest.mark.parametrize(
+    ("topic", "at", "masked"),
+    [
+        ("payments.eu", "produce", True),
+        ("payments.eu", "fetch", False),
+        ("payments.public", "produce", False),
+        ("read", "fetch", True),
+        ("read", "produce", False),
+    ],
+)
+def test_masks_by_topic_and_direction(call, rules, topic, at, masked):
+    code, out, _ = call("mask", "--rules", rules, "--topic", topic, "--at", at, stdin=b'{"ssn":"123-45-6789"}')
+
+    assert code == 0
+    assert (b"123-45" not in out) is masked
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (f'{{"ssn": "{CANARY}'.encode(), "refused: unreadable: unexpected end\n"),
+        (b'{"ssn": 123456789}', "refused: unmaskable: number where the mask takes text (rule customer)\n"),
+        (b"", "refused: unreadable: no bytes\n"),
+    ],
+    ids=["cut", "number", "empty"],
+)
+def test_prints_nothing_of_a_value_that_is_refused(call, rules, value, why):
+    assert call("mask", "--rules", rules, "--topic", "payments.eu", stdin=value) == (3, b"", why)
+
+
+def test_masks_line_by_line_and_keeps_line_ends(call, rules):
+    lines = b'{"ssn":"123-45-6789"}\r\n{"ssn":null}\n{"email":"a@b"}'
+
+    code, out, err = call("mask", "--rules", rules, "--topic", "payments.eu", "--lines", stdin=lines)
+
+    assert (code, err) == (0, "")
+    assert out == b'{"ssn":"***-**-6789"}\r\n{"ssn":null}\n{"email":"[redacted]"}'
+
+
+def test_stops_at_the_first_line_that_is_refused(call, rules):
+    lines = b'{"ssn":"123-45-6789"}\n{"ssn":1}\n{"ssn":"987-65-4321"}\n'
+
+    code, out, err = call("mask", "--rules", rules, "--topic", "payments.eu", "--lines", stdin=lines)
+
+    assert code == 3
+    assert out == b'{"ssn":"***-**-6789"}\n'
+    assert err == "line 2 refused: unmaskable: number where the mask takes text (rule customer)\n"
+
+
+def test_masks_nothing_with_invalid_rules(call, tmp_path):
+    (tmp_path / "r.yaml").write_text(RULES.replace("topics", "topcis"))
+
+    code, out, err = call("mask", "--rules", tmp_path / "r.yaml", "--topic", "payments.eu", stdin=b"{}")
+
+    assert (code, out) == (1, b"")
+    assert err.startswith(f"{tmp_path}/r.yaml:")
+
+
+def test_check_lists_the_rules_of_a_valid_ruleset(call, rules):
+    code, out, err = call("check", rules)
+
+    assert code == 0
+    assert [line.split("\t")[:4] for line in out.decode().splitlines()] == [
+        ["customer", "payments.* except payments.public", "produce", "$.ssn: partial"],
+        ["customer", "payments.* except payments.public", "produce", "$.email: redact"],
+        ["reader", "read", "fetch", "$.ssn: redact"],
+    ]
+    assert err.startswith("valid: ruleset payments, 2 rules, digest ")
+
+
+def test_check_tells_every_fault_with_its_place(call, tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(RULES.replace("keepLast: 4", "keepLast: -4").replace("at: [fetch]", "at: [reading]"))
+
+    code, out, err = call("check", path)
+
+    assert (code, out) == (1, b"")
+    assert [line.rpartition(f"{path}:")[2].split(":")[0] for line in err.splitlines()] == ["13", "17"]
+
+
+def test_check_runs_the_tests_of_the_rules(call, tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(RULES + '    tests: [{in: {ssn: "1"}, out: {ssn: "1"}}]\n')
+
+    code, _, err = call("check", path)
+
+    assert code == 1
+    assert f"{path}:19:" in err
+
+
+@pytest.mark.parametrize("is_valid", [True, False], ids=["valid", "invalid"])
+def test_check_draws_for_a_terminal(rules, is_valid, tmp_path):
+    if not is_valid:
+        (tmp_path / "rules" / "a.yaml").write_text(RULES.replace("topics", "topcis"))
+    master, terminal = os.openpty()
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wiremask", "check", rules],
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "200"},
+    )
+    os.close(terminal)
+    shown = b""
+    with open(master, "rb", buffering=0) as screen:  # noqa: PTH123 - a descriptor
+        try:
+            while piece := screen.read(65536):
+                shown += piece
+        except OSError:
+            pass  # the terminal is closed with the process
+    code = process.wait(30)
+
+    assert code == (0 if is_valid else 1)
+    assert b"\x1b[" in shown
+    assert (b"customer" in shown) is is_valid
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check"],
+        ["check", "/nonexistent"],
+        ["mask", "--topic", "t"],
+        ["mask", "--rules", "/", "--topic", "t", "--at", "rest"],
+        ["nothing"],
+        ["run", "--nothing"],
+        ["run", "--conf", "x"],
+        ["run", "--config", "/nonexistent"],
+        ["run", "--upstream", "kafka:9092", "--listen", "9092"],
+        ["config", "--log-level", "loud", "--upstream", "k:1"],
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_wrong_usage_ends_with_two_and_prints_to_standard_error(call, arguments):
+    code, out, err = call(*arguments)
+
+    assert (code, out) == (2, b"")
+    assert err
+
+
+@pytest.mark.parametrize("command", ["run", "config", "check", "mask", "demo", "version"])
+def test_every_command_has_help(call, command):
+    code, out, _ = call(command, "--help")
+
+    assert code == 0
+    assert f"wiremask {command}" in out.decode()
+    assert command in call("--help")[1].decode()
+
+
+def test_config_prints_what_file_environment_and_options_come_to(call, tmp_path, monkeypatch):
+    path = tmp_path / "wiremask.yaml"
+    path.write_text("upstream: {bootstrapServers: ['kafka:9092']}\nlog: {level: debug}\n")
+    monkeypatch.setenv("WIREMASK_ADMIN__ADDRESS", "127.0.0.1:1234")
+
+    code, out, _ = call("config", "--config", path, "--advertised-host", "localhost")
+
+    (tmp_path / "again.yaml").write_bytes(out)
+    config = load(tmp_path / "again.yaml", {})
+    assert code == 0
+    assert (config.log.level, str(config.admin.address)) == ("debug", "127.0.0.1:1234")
+    assert config.listeners[0].advertised_host == "localhost"
+
+
+def test_config_prints_the_schema_of_configuration_files(call):
+    code, out, _ = call("config", "--schema")
+
+    schema = json.loads(out)
+    assert code == 0
+    assert schema["additionalProperties"] is False
+    assert "frameBytes" in schema["$defs"]["LimitsConfig"]["properties"]
+
+
+def test_version_is_that_of_the_package(call):
+    assert call("version")[:2] == (0, f"wiremask {wiremask.__version__}\n".encode())
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Stands in for the server; keeps the configuration that it is run with."""
+    seen = []
+    server = types.SimpleNamespace(run=lambda config: len(seen.append(config) or ""))
+    monkeypatch.setattr("wiremask.proxy.log.route_libraries", lambda: None)
+    monkeypatch.setitem(sys.modules, "wiremask.proxy.server", server)
+    monkeypatch.setattr("wiremask.proxy.server", server, raising=False)
+    yield seen
+    log.configure(log.LogConfig())
+
+
+def test_run_hands_the_configuration_of_its_options_to_the_server(call, served):
+    code, *_ = call(
+        *("run", "--upstream", "b1:9092,b2:9092", "--listen", "127.0.0.1:19092", "--rules", "my/rules"),
+        *("--admin", "127.0.0.1:1", "--log-level", "warning", "--log-format", "console"),
+    )
+
+    (config,) = served
+    assert code == 0
+    assert [str(server) for server in config.upstream.bootstrap_servers] == ["b1:9092", "b2:9092"]
+    assert str(config.listeners[0].address) == "127.0.0.1:19092"
+    assert str(config.rules.path) == "my/rules"
+    assert str(config.admin.address) == "127.0.0.1:1"
+    assert (config.log.level, config.log.format) == ("warning", "console")
+
+
+def test_run_ends_with_one_and_a_line_for_each_fault_of_the_rules(call, served, monkeypatch, tmp_path):
+    def refuse(_config):
+        wiremask.load(tmp_path / "none")
+
+    monkeypatch.setattr(sys.modules["wiremask.proxy.server"], "run", refuse)
+
+    code, _, err = call("run", "--upstream", "k:1")
+
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert code == 1
+    assert [line["event"] for line in lines] == ["rules invalid", "not started"]
+    assert f"{tmp_path}/none:1:1: cannot be read" in lines[0]["error"]
+
+
+def test_unexpected_failure_says_where_and_quotes_nothing(call, rules, monkeypatch):
+    def fail(*_arguments):
+        raise LookupError(CANARY)
+
+    monkeypatch.setattr("wiremask.proxy.inprocess.Masking.mask", fail)
+
+    code, out, err = call("mask", "--rules", rules, "--topic", "t", stdin=CANARY.encode())
+
+    assert (code, out) == (1, b"")
+    assert "LookupError" in err
+    assert "mask.py:" in err
+    assert CANARY not in err
+
+
+def test_ends_quietly_when_its_reader_goes_away(rules):
+    command = f"yes '{{}}' | {sys.executable} -m wiremask mask --rules {rules} --topic payments.eu --lines | head -1"
+
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
+
+    assert done.stdout == b"{}\n"
+    assert done.stderr == b""
+
+
+def test_run_imports_nothing_that_only_people_need():
+    code = (
+        "import sys\n"
+        "from wiremask.proxy import cli\n"
+        "assert cli.main(['run', '--config', '/nonexistent']) == 2\n"
+        "heavy = {'rich', 'typer', 'click', 'watchfiles', 'anyio', 'aiokafka', 'confluent_kafka', 'ruamel'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,414 @@
+"""Every load error stands at its exact place: a caret in each text shows where, and is taken out before the text is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from wiremask.rules import KeyReference, KeyUnavailable, RuleSetInvalid, compile_ruleset
+
+CARET = "‸"
+KEY = "hex:9f0c5d2ab1e64733885cd41fe027b96a0b7de35812fc469e6d21c8b45a97033f"
+START = "apiVersion: wiremask.dev/v1\nkind: RuleSet\nmetadata: {name: t}\n"
+HEAD = START + "keys: {pii: {env: PII}}\nrules:\n"
+LATER = ("token", "fpe", "encrypt", "truncate", "bucket", "round", "range", "date", "zip3", "age", "ip", "pseudonym",
+         "noise", "pattern", "email")  # fmt: skip
+RULE = START + "rules:\n  - {name: r, topics: [t], at: [produce], value: {fields: [{path: $.a, mask: keep}]}}\n"
+
+
+def resolve(reference: KeyReference) -> str:
+    if reference.env == "PII":
+        return KEY
+    if reference.env == "WEAK":
+        return "hex:" + "00" * 32
+    raise KeyUnavailable("it is not there")
+
+
+def with_value(value: str, at: str = "produce") -> str:
+    return HEAD + f"  - {{name: r, topics: [t], at: [{at}], value: {value}}}\n"
+
+
+def with_field(field: str, at: str = "produce") -> str:
+    return with_value(f"{{fields: [{field}]}}", at)
+
+
+def with_mask(mask: str, at: str = "produce") -> str:
+    return with_field(f"{{path: $.a, mask: {mask}}}", at)
+
+
+def with_path(path: str) -> str:
+    return with_field(f"{{path: {path}, mask: keep}}")
+
+
+def with_topics(topics: str) -> str:
+    return HEAD + f"  - {{name: r, topics: {topics}, at: [produce], value: {{fields: [{{path: $.a, mask: keep}}]}}}}\n"
+
+
+def with_rule(more: str, mask: str = "keep") -> str:
+    return (
+        HEAD
+        + "  - name: r\n    topics: [t]\n    at: [produce]\n"
+        + f"    value: {{fields: [{{path: $.a, mask: {mask}}}]}}\n"
+        + more
+    )
+
+
+def with_keys(keys: str) -> str:
+    return START + f"keys: {keys}\n"
+
+
+YAML = {
+    "empty": ("‸", "the file is empty"),
+    "comment only": ("‸# nothing", "the file is empty"),
+    "second document": (RULE + "‸---\na: b\n", "a second document"),
+    "directive": ("‸%YAML 1.2\n---\na: b\n", "directives are not supported"),
+    "bad directive": ("%YAML ‸one\n---\n", "directives are not supported"),
+    "byte order mark": ("‸\ufeff" + RULE, "byte order mark"),
+    "control character": (START + "rules: [‸\x07]", "control character"),
+    "control character after carriage returns": ("a: b\r\nc: d\re: ‸\x00", "control character"),
+    "line separator": ("a: b‸\u2028c: d", "control character"),
+    "anchor": (START + "keys: ‸&a\n  {pii: {env: PII}}\n", "anchors are not supported"),
+    "alias": (with_topics("[‸*all]"), "aliases are not supported"),
+    "star": (with_topics("[*‸]"), "quote a pattern"),
+    "merge": (START + "‸<<: {a: b}\n" + RULE.removeprefix(START), "merges are not supported"),
+    "tag": (START.replace("RuleSet", "‸!!str RuleSet") + RULE.removeprefix(START), "tags are not supported"),
+    "local tag": (START.replace("RuleSet", "‸!x RuleSet") + RULE.removeprefix(START), "tags are not supported"),
+    "unknown tag handle": (START.replace("RuleSet", "‸!x!y RuleSet"), "tags are not supported"),
+    "duplicate key": (RULE + "‸kind: RuleSet\n", "stands already in line 2"),
+    "number as key": (with_rule("    tests: [{in: {‸1: a}, out: {}}]\n"), "a key must be text"),
+    "list as key": (with_rule("    tests: [{in: {‸[a]: a}, out: {}}]\n"), "a key must be text"),
+    "true as key": (with_rule("    ‸true: a\n"), "a key must be text"),
+    "value missing": (RULE.replace("kind: RuleSet", "‸kind:"), "no value for this key"),
+    "element missing": (with_rule("    exceptTopics: [a, ‸, b]\n"), "a value is missing"),
+    "element missing in a block": (with_rule("    exceptTopics:\n      -‸\n      - b\n"), "a value is missing"),
+    "key without value": (with_mask("{‸redact}"), "no value for this key"),
+    "tab": (START + "rules:\n‸\t- {name: r}\n", "a tab cannot"),
+    "tilde": (with_mask("{fixed: ‸~}"), "write null"),
+    "capital true": (with_mask("{nullify: {whole: ‸True}}"), "write true"),
+    "capital null": (with_mask("{fixed: ‸NULL}"), "write null"),
+    "octal": (with_mask("{fixed: ‸0123}"), "differ on this number"),
+    "plus": (with_mask("{fixed: ‸+1}"), "differ on this number"),
+    "hexadecimal": (with_mask("{fixed: ‸0x1F}"), "differ on this number"),
+    "infinity": (with_mask("{fixed: ‸.inf}"), "differ on this number"),
+    "no digit after the point": (with_mask("{fixed: ‸5.}"), "differ on this number"),
+    "unclosed quote": (START + 'rules: "a\n‸', "never ends"),
+    "document end in quotes": (START + 'rules: "a\n‸---\n', "never ends"),
+    "unclosed list": (START + "rules: [a\n‸", "not closed"),
+    "unclosed mapping": (START + "rules: {a: b\n‸", "not closed"),
+    "wrong bracket": (START + "rules: [a‸}", "not closed"),
+    "bracket in a bare path": (with_path("$.a‸[0]"), "quote it"),
+    "colon in a value": (START + "rules: a‸: b", "cannot stand here"),
+    "unknown escape": (START + 'rules: "\\‸q"', "unknown escape"),
+    "short escape": (START + 'rules: "\\u‸12"', "incomplete escape"),
+    "escape beyond Unicode": (START + '‸rules: "\\UFFFFFFFF"', "cannot be read"),
+    "half of a pair": (with_mask('{fixed: ‸"\\ud83d"}'), "half of a surrogate pair"),
+    "percent": (with_mask("{fixed: ‸%a}"), "begins with `%`"),
+    "at sign": (with_mask("{fixed: ‸@a}"), "begins with `@`"),
+    "backtick": (with_mask("{fixed: ‸`a}"), "begins with a backtick"),
+    "ampersand alone": (with_mask("{fixed: &‸ a}"), "begins an anchor"),
+    "bad indentation": (START + "rules:\n    - {name: r}\n  ‸- {name: s}\n", "does not continue"),
+    "list after a key": ("a: ‸- b\n", "cannot begin a list here"),
+    "key without colon": (START + "‸rules\n\n", "without `:`"),
+    "block scalar header": ("a: |‸x\n", "must be quoted"),
+    "too deep": (START + "rules: " + "[" * 99 + "‸[", "nested deeper than 100"),
+}
+
+HEADS = {
+    "text for a file": ("‸hello", "a ruleset file is a mapping"),
+    "list for a file": ("‸- a\n", "a ruleset file is a mapping"),
+    "unknown key": (RULE + "‸rulez: []\n", "unknown key in a ruleset file; did you mean `rules`?"),
+    "key far from all": (RULE + "‸colour: red\n", "write one of `apiVersion`, `kind`"),
+    "missing apiVersion": ("‸kind: RuleSet\nmetadata: {name: t}\nkeys: {}\n", "lacks `apiVersion`; add it"),
+    "missing two": ("‸metadata: {name: t}\nkeys: {}\n", "lacks `apiVersion`, `kind`; add them"),
+    "other apiVersion": (RULE.replace("wiremask.dev/v1", "‸wiremask.dev/v2"), "write `apiVersion: wiremask.dev/v1`"),
+    "other kind": (RULE.replace("RuleSet", "‸Rules"), "write `kind: RuleSet`"),
+    "kind is a list": (RULE.replace("RuleSet", "‸[RuleSet]"), "write `kind: RuleSet`"),
+    "metadata is text": (RULE.replace("{name: t}", "‸t"), "`metadata` is a mapping"),
+    "metadata without name": (RULE.replace("{name: t}", "‸{}"), "lacks `name`"),
+    "metadata with more": (RULE.replace("{name: t}", "{name: t, ‸nmae: u}"), "did you mean `name`?"),
+    "ruleset name": (RULE.replace("{name: t}", "{name: ‸a b}"), "the name of a ruleset has letters"),
+    "ruleset name is a number": (RULE.replace("{name: t}", "{name: ‸7}"), "quote it"),
+    "neither rules nor keys": ("‸" + START, "neither `rules` nor `keys`"),
+    "rules is a mapping": (START + "rules: ‸{a: b}\n", "`rules` is a list"),
+    "no rules": (START + "rules: ‸[]\n", "the list is empty"),
+}
+
+KEYS = {
+    "keys is a list": (with_keys("‸[a]"), "`keys` is a mapping"),
+    "key name": (with_keys("{‸a b: {env: PII}}"), "the name of a key has letters"),
+    "key is text": (with_keys("{a: ‸b}"), "the key itself never stands in a rule file"),
+    "key is empty": (with_keys("{a: ‸{}}"), "exactly one of `env` and `file`"),
+    "both": (with_keys("{a: ‸{env: PII, file: /a}}"), "exactly one of `env` and `file`"),
+    "unknown source": (with_keys("{a: {‸fil: /a}}"), "did you mean `file`?"),
+    "env with a colon": (with_keys("{a: {env: ‸'a:b'}}"), "name of an environment variable"),
+    "env is a number": (with_keys("{a: {env: ‸1}}"), "name of an environment variable"),
+    "key text in env": (with_keys("{a: {env: ‸'hex:00'}}"), "this is the text of a key"),
+    "key text in file": (with_keys("{a: {file: ‸'base64:AA'}}"), "this is the text of a key"),
+    "relative file": (with_keys("{a: {file: ‸keys/a}}"), "absolute path"),
+    "not available": (with_keys("{‸a: {env: NONE}}"), "the key is not available: it is not there"),
+    "weak": (with_keys("{‸a: {env: WEAK}}"), "the key is not random"),
+    "versions without active": (with_keys("{a: ‸{versions: {v1: {env: PII}}}}"), "lacks `active`"),
+    "active without versions": (with_keys("{a: ‸{active: v1}}"), "lacks `versions`"),
+    "versions is a list": (with_keys("{a: {active: v1, versions: ‸[v1]}}"), "`versions` is a mapping"),
+    "no versions": (with_keys("{a: {active: v1, versions: ‸{}}}"), "`versions` is a mapping"),
+    "two versions": (
+        with_keys("{a: {active: v1, versions: {v1: {env: PII}, ‸v2: {env: PII}}}}"),
+        "more than one version of a key is not supported yet",
+    ),
+    "unknown active": (with_keys("{a: {active: ‸v2, versions: {v1: {env: PII}}}}"), "no version of this name"),
+    "active is a number": (with_keys("{a: {active: ‸2, versions: {v1: {env: PII}}}}"), "`active` is the name"),
+    "version is text": (with_keys("{a: {active: v1, versions: {v1: ‸PII}}}"), "write {env: NAME}"),
+}
+
+RULES = {
+    "rule is text": (HEAD + "  - ‸r\n", "a rule is a mapping"),
+    "rule lacks all": (HEAD + "  - ‸{value: {fields: [{path: $.a, mask: keep}]}}\n", "lacks `name`, `topics`, `at`"),
+    "rule without value": (HEAD + "  - ‸{name: r, topics: [t], at: [fetch]}\n", "a rule lacks `value`"),
+    "mistyped key": (with_rule("    ‸onUnreadible: reject\n"), "did you mean `onUnreadable`?"),
+    "snake case": (with_rule("    ‸on_unreadable: reject\n"), "did you mean `onUnreadable`?"),
+    "rule name": (HEAD + RULE.split("rules:\n")[1].replace("name: r", "name: ‸-r"), "the name of a rule has letters"),
+    "rule name twice": (RULE + RULE.split("rules:\n")[1].replace("name: r", "name: ‸r"), "stands at rules.yaml:5"),
+    "topics is text": (with_topics("‸t"), "`topics` is a list"),
+    "no topics": (with_topics("‸[]"), "the list is empty"),
+    "topic is a number": (with_topics("[‸1]"), "a topic pattern is a text; quote it"),
+    "topic twice": (with_topics("[t, ‸t]"), "stands in the list already"),
+    "empty topic": (with_topics("['‸']"), "a topic pattern is missing"),
+    "impossible character": (
+        with_topics("[pay‸ments/x]".replace("‸", "").replace("/x", "‸/x")),
+        "no topic name has this",
+    ),
+    "space in a glob": (with_topics('["pay *‸é"]'.replace(" *‸é", "*‸é")), "no topic name has this"),
+    "alternatives": (with_topics("['‸{a,b}']"), "write several patterns"),
+    "long name": (with_topics("[" + "a" * 249 + "‸a]"), "at most 249"),
+    "dots only": (with_topics("[‸..]"), "no topic has this name"),
+    "open set": (with_topics("['a‸[b']"), "the set is not closed"),
+    "empty set": (with_topics("['a‸[]']"), "the set is empty"),
+    "backward range": (with_topics("['a[‸z-a]']"), "runs backwards"),
+    "internal glob": (with_topics("[‸__consumer*]"), "write that name in full"),
+    "lone slash": (with_topics("[‸/]"), "stands between slashes"),
+    "open expression": (with_topics("[‸/abc]"), "stands between slashes"),
+    "back reference": (with_topics("['/‸(a)\\1/']"), "RE2 cannot run this expression"),
+    "look-ahead": (with_topics("['/‸a(?=b)/']"), "RE2 cannot run this expression"),
+    "bad exception": (with_rule("    exceptTopics: ['a‸[b']\n"), "the set is not closed"),
+    "no exceptions": (with_rule("    exceptTopics: ‸[]\n"), "the list is empty"),
+    "at is text": (RULE.replace("[produce]", "‸produce"), "`at` is a list"),
+    "no direction": (RULE.replace("[produce]", "‸[]"), "the list is empty"),
+    "unknown direction": (RULE.replace("[produce]", "[‸consume]"), "write one of `produce`, `fetch`"),
+    "mistyped direction": (RULE.replace("[produce]", "[‸Produce]"), "did you mean `produce`?"),
+    "direction twice": (RULE.replace("[produce]", "[fetch, ‸fetch]"), "stands in the list already"),
+    "mode observe": (with_rule("    mode: ‸observe\n"), "`mode: observe` is not supported yet"),
+    "unknown mode": (with_rule("    mode: ‸enforced\n"), "did you mean `enforce`?"),
+    "policy omit": (with_rule("    onUnreadable: ‸omit\n"), "`onUnreadable: omit` is not supported yet"),
+    "unknown policy": (with_rule("    onUnmaskable: ‸pass\n"), "unknown word for `onUnmaskable`"),
+    "policy is a list": (with_rule("    onUnmaskable: ‸[reject]\n"), "`onUnmaskable` is one of"),
+    "policy is a boolean": (with_rule("    onUnmaskable: ‸true\n"), "unknown word for `onUnmaskable`"),
+    "when": (with_rule("    ‸when: {client: 'principal == \"a\"'}\n"), "`when` in a rule is not supported yet"),
+    "key": (
+        with_rule("    ‸key: {format: text, fields: [{path: $, mask: keep}]}\n"),
+        "`key` in a rule is not supported",
+    ),
+    "headers": (with_rule("    ‸headers: [{name: 'x-*', mask: redact}]\n"), "`headers` in a rule is not supported yet"),
+    "key without value": (
+        HEAD + "  - {name: r, topics: [t], at: [fetch], ‸key: {fields: [{path: $, mask: keep}]}}\n",
+        "`key` in a rule is not supported yet",
+    ),
+}
+
+VALUES = {
+    "value is a list": (with_value("‸[]"), "`value` is a mapping"),
+    "value without fields": (with_value("‸{format: json}"), "`value` lacks `fields`"),
+    "no fields": (with_field("").replace("[]", "‸[]"), "the list is empty"),
+    "fields is a mapping": (with_value("{fields: ‸{path: $.a}}"), "`fields` is a list"),
+    "format text": (
+        with_value("{format: ‸text, fields: [{path: $.a, mask: keep}]}"),
+        "`format: text` is not supported",
+    ),
+    "format auto": (
+        with_value("{format: ‸auto, fields: [{path: $.a, mask: keep}]}"),
+        "`format: auto` is not supported",
+    ),
+    "format unknown": (with_value("{format: ‸jsn, fields: [{path: $.a, mask: keep}]}"), "did you mean `json`?"),
+    "unlisted": (with_value("{‸unlisted: redact, fields: [{path: $.a, mask: keep}]}"), "`unlisted` in `value` is not"),
+    "field is text": (with_field("‸$.a"), "a field is a mapping"),
+    "field without mask": (with_field("‸{path: $.a}"), "a field lacks `mask`"),
+    "field without path": (with_field("‸{mask: keep}"), "exactly one of `path` and `detect`"),
+    "field with more": (with_field("{path: $.a, mask: keep, ‸masks: keep}"), "did you mean `mask`?"),
+    "detect": (with_field("{‸detect: [iban], mask: redact}"), "`detect` in a field is not supported yet"),
+    "path twice": (
+        with_field("{path: $.a, mask: keep}, {path: ‸\"$['a']\", mask: redact}"),
+        "stands already in line 6",
+    ),
+    "list twice": (
+        with_field("{path: \"$['a', 'b']\", mask: keep}, {path: ‸\"$['b','a']\", mask: redact}"),
+        "stands already in line 6",
+    ),
+}
+
+PATHS = {
+    "path is a number": (with_path("‸1"), "`path` is a JSONPath"),
+    "path is a list": (with_path("‸[a]"), "`path` is a JSONPath"),
+    "empty path": (with_path("'‸'"), "a path begins with `$`"),
+    "no dollar": (with_path("‸a.b"), "a path begins with `$`"),
+    "no dollar in quotes": (with_path('"‸a.b"'), "a path begins with `$`"),
+    "dot at the end": (with_path("$.a.‸"), "a name or `*` is missing"),
+    "dots at the end": (with_path("$.a..‸"), "missing after `..`"),
+    "three dots": (with_path("$..‸.a"), "a name or `*` is missing"),
+    "digit first": (with_path("$.‸1a"), "a name or `*` is missing"),
+    "hyphen": (with_path("$.x‸-user"), "$['the name']"),
+    "space in a name": (with_path("$.a ‸b"), "a step begins with"),
+    "trailing space": (with_path("'$.a‸ '"), "does not end with a space"),
+    "no step": (with_path("'$‸a'"), "a step begins with"),
+    "bare name in brackets": (with_path("'$[‸a]'"), "is quoted"),
+    "empty brackets": (with_path("'$[‸]'"), "a selector is missing"),
+    "open bracket": (with_path("'$[‸'"), "`]` is missing"),
+    "open after a selector": (with_path("'$[0‸'"), "`,` or `]` is missing"),
+    "two selectors": (with_path("'$[0‸ 1]'".replace("0‸ 1", "0 ‸1")), "`,` or `]` is missing"),
+    "comma at the end": (with_path("'$[0,‸]'"), "a selector is missing"),
+    "open quote": (with_path('"$[‸\'a"'), "the quoted name never ends"),
+    "open quote after doubled quotes": (with_path("'$[''a''].b[‸\"c'"), "the quoted name never ends"),
+    "fault after escapes": (with_path('"$[\\"a\\\\u00e9\\x41\\u00e9\\U0001F600\\"]‸?"'), "a step begins with"),
+    "filter": (with_path("'$[‸?@.a]'"), "filters `[?...]` are not supported"),
+    "slice": (with_path("'$[‸0:2]'"), "slices are not supported yet"),
+    "slice from the start": (with_path("'$[‸:2]'"), "slices are not supported yet"),
+    "negative index": (with_path("'$[‸-1]'"), "indexes from the end are not supported"),
+    "negative zero": (with_path("'$[‸-0]'"), "an index is 0, 1, 2"),
+    "lone minus": (with_path("'$[‸-]'"), "an index is 0, 1, 2"),
+    "leading zero": (with_path("'$[‸01]'"), "no leading zero"),
+    "huge index": (with_path("'$[‸2147483648]'"), "at most 2147483647"),
+    "selector twice": (with_path("\"$['a',‸'a']\""), "stands in the list already"),
+    "escape unknown": (with_path("'$[\"a‸\\q\"]'"), "unknown escape"),
+    "escape of the other quote": (with_path("'$[\"a‸\\''\"]'"), "unknown escape"),
+    "escape short": (with_path("'$[\"‸\\u12\"]'"), "four hexadecimal digits"),
+    "escape half": (with_path("'$[\"‸\\ud83d\"]'"), "half of a surrogate pair"),
+    "escape two halves of a kind": (with_path("'$[\"‸\\ud83d\\ud83d\"]'"), "half of a surrogate pair"),
+    "control character": (with_path("\"$['a‸\\t']\""), "written as an escape"),
+    "long path": (with_path("‸$." + "a" * 1024), "this text is longer than 1024"),
+    "many steps": (with_path("$" + ".a" * 64 + "‸.a"), "at most 64 steps"),
+    "path over two lines": (with_field('{path: ‸"$.a\n        .b[", mask: keep}'), "`]` is missing"),
+}
+
+MASKS = {
+    "mask is a number": (with_mask("‸1"), "unknown mask"),
+    "mask is true": (with_mask("‸true"), "unknown mask"),
+    "unknown mask": (with_mask("‸scramble"), "unknown mask; write one of `keep`"),
+    "mistyped mask": (with_mask("‸partail"), "did you mean `partial`?"),
+    "mistyped mask with arguments": (with_mask("{‸Hash: {key: pii}}"), "did you mean `hash`?"),
+    "two masks in one": (with_mask("‸{keep: {}, redact: {}}"), "one word with its arguments"),
+    "no mask": (with_mask("‸{}"), "one word with its arguments"),
+    "no masks": (with_mask("‸[]"), "the list of masks is empty"),
+    "two masks": (with_mask("[keep, ‸redact]"), "more than one mask on a field is not supported yet"),
+    "keep takes nothing": (with_mask("{keep: {‸whole: true}}"), "unknown key in the mask `keep`; it takes none"),
+    "redact takes no whole": (with_mask("{redact: {‸whole: true}}"), "unknown key in the mask `redact`"),
+    "redact text is a number": (with_mask("{redact: {text: ‸7}}"), "`text` is a text; quote it"),
+    "redact is text": (with_mask("{redact: ‸x}"), "the mask `redact` is a mapping"),
+    "redact text is long": (with_mask("{redact: {text: ‸" + "x" * 1025 + "}}"), "longer than 1024"),
+    "fixed without value": (with_mask("{fixed: ‸{whole: true}}"), "lacks `value`"),
+    "fixed bare": (with_mask("‸fixed"), "lacks `value`"),
+    "fixed null": (with_mask("{fixed: ‸null}"), "write that"),
+    "fixed list": (with_mask("{fixed: {value: ‸[1]}}"), "`value` is a text, a number"),
+    "fixed long number": (with_mask("{fixed: ‸" + "1" * 1025 + "}"), "longer than 1024"),
+    "whole is text": (with_mask("{fixed: {value: a, whole: ‸yes}}"), "`whole` is true or false"),
+    "nullify whole is a number": (with_mask("{nullify: {whole: ‸1}}"), "`whole` is true or false"),
+    "drop takes nothing": (with_mask("{drop: {‸whole: true}}"), "unknown key in the mask `drop`; it takes none"),
+    "drop the root": (with_field("{path: $, mask: ‸drop}"), "would leave no value"),
+    "partial has no such argument": (with_mask("{partial: {‸keepLst: 4}}"), "did you mean `keepLast`?"),
+    "partial negative": (with_mask("{partial: {keepLast: ‸-1}}"), "from 0 to 65535"),
+    "partial too many": (with_mask("{partial: {keepFirst: ‸65536}}"), "from 0 to 65535"),
+    "partial many digits": (with_mask("{partial: {keepFirst: ‸" + "9" * 500 + "}}"), "from 0 to 65535"),
+    "partial fraction": (with_mask("{partial: {keepFirst: ‸1.5}}"), "from 0 to 65535"),
+    "partial text": (with_mask("{partial: {keepFirst: ‸'4'}}"), "from 0 to 65535"),
+    "partial char of two": (with_mask("{partial: {char: ‸'**'}}"), "exactly one printable character"),
+    "partial char of none": (with_mask("{partial: {char: ‸''}}"), "exactly one printable character"),
+    "partial char of two code points": (with_mask("{partial: {char: ‸'e\u0301'}}"), "exactly one printable character"),
+    "partial char invisible": (with_mask('{partial: {char: ‸"\\u200b"}}'), "exactly one printable character"),
+    "partial separators": (with_mask("{partial: {separators: ‸'-a'}}"), "none is a letter or digit"),
+    "partial many separators": (with_mask("{partial: {separators: ‸'" + "-" * 33 + "'}}"), "longer than 32"),
+    "partial as": (with_mask("{partial: {as: ‸text}}"), "unknown word for `as`"),
+    "hash without key": (with_mask("{hash: ‸{length: 16}}"), "lacks `key`"),
+    "hash bare": (with_mask("‸hash"), "lacks `key`"),
+    "hash of an undeclared key": (with_mask("{hash: {key: ‸other}}"), "declare it under `keys`"),
+    "hash of a mistyped key": (with_mask("{hash: {key: ‸ppii}}"), "did you mean `pii`?"),
+    "hash key is a reference": (with_mask("{hash: {key: ‸{env: PII}}}"), "`key` is the name of a key"),
+    "hash short": (with_mask("{hash: {key: pii, length: ‸15}}"), "from 16 to 64"),
+    "hash long": (with_mask("{hash: {key: pii, length: ‸65}}"), "from 16 to 64"),
+    "hash short base64url": (with_mask("{hash: {key: pii, encoding: base64url, length: ‸10}}"), "from 11 to 43"),
+    "hash long base64url": (with_mask("{hash: {key: pii, encoding: base64url, length: ‸44}}"), "from 11 to 43"),
+    "hash negative": (with_mask("{hash: {key: pii, length: ‸-64}}"), "from 16 to 64"),
+    "hash encoding": (with_mask("{hash: {key: pii, encoding: ‸base64}}"), "did you mean `base64url`?"),
+    "hash crockford": (with_mask("{hash: {key: pii, encoding: ‸crockford}}"), "is not supported yet"),
+    "hash domain": (with_mask("{hash: {key: pii, domain: ‸'e mail'}}"), "`domain` has letters"),
+    "hash domain empty": (with_mask("{hash: {key: pii, domain: ‸''}}"), "leave it out for none"),
+    "hash both ways": (with_mask("{‸hash: {key: pii}}", "produce, fetch"), "would hash the hash"),
+    "partial both ways": (
+        with_mask("{‸partial: {keepLast: 1, char: '-'}}", "produce, fetch"),
+        "with a `char` that is a separator",
+    ),
+    "drop by index both ways": (
+        with_field("{path: '$.a[0]', mask: ‸drop}", "produce, fetch"),
+        "`drop` of an array element",
+    ),
+    "drop beside an index both ways": (
+        with_field("{path: '$.a[1]', mask: keep}, {path: '$.a[*]', mask: ‸drop}", "produce, fetch"),
+        "`drop` of an array element",
+    ),
+} | {
+    f"later mask {mask}": (with_mask(f"{{‸{mask}: {{a: b}}}}"), f"the mask `{mask}` is not supported yet")
+    for mask in LATER
+}
+
+TESTS = {
+    "tests is a mapping": (with_rule("    tests: ‸{in: 1, out: 1}\n"), "`tests` is a list"),
+    "no tests": (with_rule("    tests: ‸[]\n"), "the list is empty"),
+    "test is text": (with_rule("    tests: [‸a]\n"), "a test is a mapping"),
+    "test without in": (with_rule("    tests: [‸{out: 1}]\n"), "a test lacks `in`"),
+    "test without out": (with_rule("    tests: [‸{in: 1}]\n"), "exactly one of `out` and `rejected: true`"),
+    "test with both": (with_rule("    tests: [‸{in: 1, out: 1, rejected: true}]\n"), "exactly one of `out`"),
+    "test with more": (with_rule("    tests: [{in: 1, out: 1, ‸outs: 1}]\n"), "did you mean `out`?"),
+    "rejected false": (with_rule("    tests: [{in: 1, rejected: ‸false}]\n"), "write `out` instead"),
+    "rejected text": (with_rule("    tests: [{in: 1, rejected: ‸yes}]\n"), "`rejected` is true or false"),
+    "text differs": (
+        with_rule("    tests: [{in: {a: x, b: y}, out: {a: ‸y, b: y}}]\n"),
+        "the rule's own test fails: the masked value differs here",
+    ),
+    "number for text": (with_rule("    tests: [{in: {a: '1'}, out: {a: ‸1}}]\n"), "differs here"),
+    "boolean for text": (with_rule("    tests: [{in: {a: 'true'}, out: {a: ‸true}}]\n"), "differs here"),
+    "null for text": (with_rule("    tests: [{in: {a: 'null'}, out: {a: ‸null}}]\n"), "differs here"),
+    "text for number": (with_rule("    tests: [{in: {a: 1}, out: {a: ‸'1'}}]\n"), "differs here"),
+    "one for true": (with_rule("    tests: [{in: {a: true}, out: {a: ‸1}}]\n"), "differs here"),
+    "other number": (with_rule("    tests: [{in: {a: 1.01}, out: {a: ‸1.010001}}]\n"), "differs here"),
+    "number beyond decimals": (
+        with_rule("    tests: [{in: {a: 1e99999999999999999999}, out: {a: ‸1e99999999999999999998}}]\n"),
+        "differs here",
+    ),
+    "list for mapping": (with_rule("    tests: [{in: {a: {}}, out: {a: ‸[]}}]\n"), "differs here"),
+    "mapping for list": (with_rule("    tests: [{in: {a: []}, out: {a: ‸{}}}]\n"), "differs here"),
+    "member missing": (with_rule("    tests: [{in: {a: 1}, out: {a: 1, ‸b: 1}}]\n"), "no such member"),
+    "member too many": (with_rule("    tests: [{in: {a: 1, b: 1}, out: ‸{a: 1}}]\n"), "more members here"),
+    "elements": (with_rule("    tests: [{in: [1, 2], out: ‸[1]}]\n"), "has 2 elements here"),
+    "rejected unawares": (
+        with_rule("    tests: [{in: {a: 1}, ‸out: {a: 1}}]\n", mask="partial"),
+        "rejects this value (number where the mask takes text)",
+    ),
+    "not rejected": (with_rule("    tests: [{in: {a: x}, ‸rejected: true}]\n"), "does not reject this value"),
+}
+
+CASES = {
+    f"{section}: {name}": case
+    for section, cases in {
+        "yaml": YAML, "head": HEADS, "keys": KEYS, "rule": RULES, "value": VALUES, "path": PATHS, "mask": MASKS,
+        "test": TESTS,
+    }.items()
+    for name, case in cases.items()
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("marked", "message"), CASES.values(), ids=CASES)
+def test_reports_one_fault_at_its_place(marked: str, message: str) -> None:
+    before = marked[: marked.index(CARET)].replace("\r\n", "\n").replace("\r", "\n")
+    place = f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+    with pytest.raises(RuleSetInvalid) as caught:
+        compile_ruleset({"rules.yaml": marked.replace(CARET, "", 1)}, resolve)
+
+    assert [f"{error.line}:{error.column}" for error in caught.value.errors] == [place], str(caught.value)
+    assert message in caught.value.errors[0].message
+    assert str(caught.value) == f"rules.yaml:{place}: {caught.value.errors[0].message}"

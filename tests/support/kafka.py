@@ -1,0 +1,385 @@
+"""A real Apache Kafka for tests: the jars from Maven Central, and brokers in KRaft mode on loopback.
+
+The jars are copied once per machine into `${XDG_CACHE_HOME:-~/.cache}/wiremask/kafka-VERSION/` (54 MB). A cluster is as many
+combined broker-controllers as it has node ids; the suite uses one. Each broker has three listeners for clients:
+
+- CLIENT, plaintext;
+- SASL, plaintext with PLAIN (user `USER`, `PASSWORD`);
+- RECORDED, plaintext, whose advertised port is not the bound one: `support.capture.Relay` stands there, so that a client
+  that bootstraps from it is recorded on all its connections and no byte of its traffic had to be rewritten for that.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import uuid
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka.admin import AdminClient, NewTopic
+from support import ports
+from support.process import Child
+from support.wait import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+VERSION = "4.3.1"
+POM = Path(__file__).parent / "kafka" / "pom.xml"
+USER, PASSWORD = "alice", "alice-password"
+RECORD_LIMIT_BYTES = 32 * 1024 * 1024
+MINIMUM_JAVA = 17
+
+# Tests run short and side by side: the quick compiler and the small collector start a broker in half the time.
+JVM_FLAGS = (
+    "-Xms64m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Djava.net.preferIPv4Stack=true",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+)
+
+
+class KafkaUnavailable(Exception):
+    """A real broker cannot be had on this machine; the text says why and what to install."""
+
+
+def libraries() -> Path:
+    """The folder with the broker's jars, filled on the first call on this machine.
+
+    Parallel workers wait for the one that copies; the folder appears whole or not at all.
+
+    Raises:
+        KafkaUnavailable: Java 17+ or Maven is missing, or Maven could not get the jars.
+    """
+    _require_java()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wiremask"
+    target = cache / f"kafka-{VERSION}"
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"kafka-{VERSION}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.is_dir():
+            _copy_jars(cache, target)
+    return target
+
+
+def _require_java() -> None:
+    java = shutil.which("java")
+    if java is None:
+        raise KafkaUnavailable(f"there is no java on the PATH; install a Java {MINIMUM_JAVA}+ runtime")
+    shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    with contextlib.suppress(IndexError, ValueError):
+        if int(shown.split('"')[1].split(".")[0].split("-")[0]) >= MINIMUM_JAVA:
+            return
+    raise KafkaUnavailable(f"Apache Kafka {VERSION} needs Java {MINIMUM_JAVA}+; found: {shown.strip().splitlines()[:1]}")
+
+
+def _copy_jars(cache: Path, target: Path) -> None:
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise KafkaUnavailable(f"there is no mvn on the PATH and no {target}; install Maven")
+    with tempfile.TemporaryDirectory(dir=cache, prefix="kafka-partial-") as partial:
+        jars = Path(partial) / "jars"
+        command = [maven, "-q", "-B", "-f", str(POM), f"-Dkafka.version={VERSION}", "dependency:copy-dependencies"]
+        run = subprocess.run(
+            [*command, f"-DoutputDirectory={jars}"], capture_output=True, text=True, check=False, cwd=partial
+        )
+        if run.returncode != 0 or not list(jars.glob("kafka_*.jar")):
+            raise KafkaUnavailable(f"Maven could not copy the jars of Apache Kafka {VERSION}: {run.stdout[-2000:]}")
+        jars.rename(target)
+
+
+class KafkaBroker:
+    """One node, broker and controller in one process; `start`, `stop`, `kill` and `start` again on the same data."""
+
+    def __init__(self, *, jars: Path, home: Path, node_id: int, block: ports.PortBlock) -> None:
+        self.node_id = node_id
+        self.home = home
+        self.data = home / "data"
+        self._jars = jars
+        self.port, self.sasl_port, self.recorded_port, self.relay_port, self.controller_port = (
+            block.take() for _ in range(5)
+        )
+        self._properties = home / "server.properties"
+        self._child = Child(self._java("kafka.Kafka", str(self._properties)), log=home / "broker.log")
+
+    @property
+    def pid(self) -> int:
+        """Process id of the broker."""
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._child.running
+
+    def prepare(self, *, cluster_id: str, settings: Mapping[str, str]) -> None:
+        """Writes the configuration and formats the data folder.
+
+        Raises:
+            RuntimeError: the storage tool failed; the text is its output.
+        """
+        self.home.mkdir(parents=True)
+        self._properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        tool = self._java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties))
+        run = subprocess.run(tool, capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            raise RuntimeError(f"could not format node {self.node_id}: {run.stdout}{run.stderr}")
+
+    def start(self, *, wait: bool = True) -> None:
+        """Starts the process; with `wait`, returns when it answers clients and knows itself."""
+        self._child.start()
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self, *, brokers: int = 1, timeout_s: float = 60.0) -> None:
+        """Waits until this broker's Metadata lists at least so many brokers."""
+        eventually(lambda: self._seen(brokers), timeout_s=timeout_s, what=f"node {self.node_id} ready\n{self.tail()}")
+
+    def stop(self) -> None:
+        """Controlled shutdown."""
+        self._child.stop(timeout_s=30)
+
+    def kill(self) -> None:
+        """The end without a goodbye, as after a power cut (the system's page cache survives)."""
+        self._child.kill()
+
+    def restart(self, *, kill: bool = False) -> None:
+        """Stops (or kills) and starts again on the same ports and data."""
+        if kill:
+            self.kill()
+        else:
+            self.stop()
+        self.start()
+
+    def pause(self) -> None:
+        """Stops the process where it stands (SIGSTOP): connections stay open and nothing is read."""
+        self._child.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets a paused process run on."""
+        self._child.signal(signal.SIGCONT)
+
+    def tail(self) -> str:
+        """The end of the broker's own log."""
+        return self._child.tail()
+
+    def _seen(self, brokers: int) -> bool:
+        if not self._child.running:
+            raise RuntimeError(f"node {self.node_id} ended with {self._child.exit_code}:\n{self.tail()}")
+        return _count_brokers(self.port) >= brokers
+
+    def _java(self, *arguments: str) -> list[str]:
+        return ["java", *JVM_FLAGS, f"-Dkafka.logs.dir={self.home}", "-cp", f"{self._jars}/*", *arguments]
+
+
+class KafkaCluster:
+    """Brokers with the given node ids; every one is a voter of the controller quorum."""
+
+    def __init__(self, *, home: Path, node_ids: Sequence[int] = (3,), settings: Mapping[str, str] | None = None) -> None:
+        self._blocks = [ports.reserve() for _ in node_ids]
+        jars = libraries()
+        self.brokers = {
+            node_id: KafkaBroker(jars=jars, home=home / f"node-{node_id}", node_id=node_id, block=block)
+            for node_id, block in zip(node_ids, self._blocks, strict=True)
+        }
+        self._settings = dict(settings or {})
+        self._admin: AdminClient | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """`host:port,...` of the plaintext listeners."""
+        return ",".join(f"127.0.0.1:{broker.port}" for broker in self.brokers.values())
+
+    @property
+    def sasl_bootstrap(self) -> str:
+        """`host:port,...` of the listeners that ask for SASL PLAIN."""
+        return ",".join(f"127.0.0.1:{broker.sasl_port}" for broker in self.brokers.values())
+
+    @property
+    def broker(self) -> KafkaBroker:
+        """The only broker of a cluster of one."""
+        (broker,) = self.brokers.values()
+        return broker
+
+    @property
+    def log_dirs(self) -> dict[int, Path]:
+        """The data folder of each node."""
+        return {node_id: broker.data for node_id, broker in self.brokers.items()}
+
+    @property
+    def admin(self) -> AdminClient:
+        """An admin client that talks to the brokers directly."""
+        if self._admin is None:
+            self._admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        return self._admin
+
+    def start(self) -> None:
+        """Formats and starts all brokers, and waits until each knows of all."""
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        for broker in self.brokers.values():
+            broker.prepare(cluster_id=cluster_id, settings=self._settings_of(broker))
+        for broker in self.brokers.values():
+            broker.start(wait=False)
+        for broker in self.brokers.values():
+            broker.wait_ready(brokers=len(self.brokers))
+
+    def stop(self) -> None:
+        """Ends all brokers; what they stored goes with pytest's temporary folder."""
+        self._admin = None
+        for broker in self.brokers.values():
+            broker.kill()
+        for block in self._blocks:
+            block.release()
+
+    def create_topic(self, name: str, *, partitions: int = 1, replication: int = 1, **config: str) -> str:
+        """Creates a topic and waits until it has leaders; `config` names have underscores for dots.
+
+        Raises:
+            confluent_kafka.KafkaException: the broker refused.
+        """
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=settings)
+        self._wait_for(self.admin.create_topics([topic], operation_timeout=10))
+
+        def has_leaders() -> bool:
+            found = self.admin.list_topics(name, timeout=10).topics[name].partitions
+            return len(found) == partitions and all(partition.leader >= 0 for partition in found.values())
+
+        eventually(has_leaders, what=f"leaders of {name}")
+        return name
+
+    def delete_topic(self, name: str) -> None:
+        """Deletes a topic."""
+        self._wait_for(self.admin.delete_topics([name], operation_timeout=10))
+
+    def segments(self, topic: str) -> dict[int, bytes]:
+        """What is stored: for each partition the bytes of its log segments, in offset order.
+
+        Read from the leaderless file system, so with several brokers the replica with the most bytes is given.
+        """
+        stored: dict[int, bytes] = {}
+        for data in self.log_dirs.values():
+            for folder in data.glob(f"{topic}-*"):
+                name, _, partition = folder.name.rpartition("-")
+                if name != topic or not partition.isdecimal():
+                    continue
+                content = b"".join(file.read_bytes() for file in sorted(folder.glob("*.log")))
+                stored[int(partition)] = max(stored.get(int(partition), b""), content, key=len)
+        return stored
+
+    def stored_anywhere(self, secret: bytes) -> list[str]:
+        """The files under the data folders that hold `secret`, segments of internal topics and indexes included."""
+        return [
+            str(file)
+            for data in self.log_dirs.values()
+            for file in data.rglob("*")
+            if file.is_file() and secret in file.read_bytes()
+        ]
+
+    def _settings_of(self, broker: KafkaBroker) -> dict[str, str]:
+        copies = str(min(3, len(self.brokers)))
+        listeners = {
+            "CLIENT": broker.port,
+            "SASL": broker.sasl_port,
+            "RECORDED": broker.recorded_port,
+            "CONTROLLER": broker.controller_port,
+        }
+        advertised = {"CLIENT": broker.port, "SASL": broker.sasl_port, "RECORDED": broker.relay_port}
+        login = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+        scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        return {
+            "process.roles": "broker,controller",
+            "node.id": str(broker.node_id),
+            "controller.quorum.voters": ",".join(
+                f"{node.node_id}@127.0.0.1:{node.controller_port}" for node in self.brokers.values()
+            ),
+            "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items()),
+            "advertised.listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in advertised.items()),
+            "listener.security.protocol.map": (
+                "CLIENT:PLAINTEXT,SASL:SASL_PLAINTEXT,RECORDED:PLAINTEXT,CONTROLLER:PLAINTEXT"
+            ),
+            "inter.broker.listener.name": "CLIENT",
+            "controller.listener.names": "CONTROLLER",
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            "listener.name.sasl.plain.sasl.jaas.config": login,
+            "listener.name.sasl.scram-sha-256.sasl.jaas.config": scram,
+            "listener.name.sasl.scram-sha-512.sasl.jaas.config": scram,
+            "log.dirs": str(broker.data),
+            # One partition of each internal topic: fifty of them are what makes a first group or transaction slow.
+            "offsets.topic.num.partitions": "1",
+            "offsets.topic.replication.factor": copies,
+            "transaction.state.log.num.partitions": "1",
+            "transaction.state.log.replication.factor": copies,
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.num.partitions": "1",
+            "share.coordinator.state.topic.replication.factor": copies,
+            "share.coordinator.state.topic.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            "group.min.session.timeout.ms": "1000",
+            "auto.create.topics.enable": "true",
+            "message.max.bytes": str(RECORD_LIMIT_BYTES),
+            "replica.fetch.max.bytes": str(RECORD_LIMIT_BYTES),
+            # Tests write records of any age; none may vanish under them.
+            "log.retention.ms": "-1",
+            "log.cleaner.dedupe.buffer.size": "8388608",
+            # A broker that was killed is let in again after its session: do not wait nine seconds for that.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "300",
+            "num.network.threads": "2",
+            "num.io.threads": "4",
+            **self._settings,
+        }
+
+    @staticmethod
+    def _wait_for(results: Mapping[str, Future[Any]]) -> None:
+        for result in results.values():
+            result.result(timeout=20)
+
+
+@contextlib.contextmanager
+def running_cluster(home: Path, *, node_ids: Sequence[int] = (3,), **settings: str) -> Iterator[KafkaCluster]:
+    """A cluster for the length of a `with` block.
+
+    Raises:
+        KafkaUnavailable: there is no Java, Maven or Kafka here.
+    """
+    names = {name.replace("_", "."): value for name, value in settings.items()}
+    cluster = KafkaCluster(home=home, node_ids=node_ids, settings=names)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+def _count_brokers(port: int) -> int:
+    """Asks for Metadata (version 1, no topics) over a socket of our own, because clients log what is not yet there.
+
+    Layout of the answer: size, correlation id, then the array of brokers, whose count comes first.
+    """
+    request = struct.pack(">hhihi", 3, 1, 0, -1, 0)
+    with socket.create_connection(("127.0.0.1", port), timeout=2) as sock:
+        sock.sendall(struct.pack(">i", len(request)) + request)
+        answer = b""
+        while len(answer) < 12:
+            piece = sock.recv(12 - len(answer))
+            if not piece:
+                return 0
+            answer += piece
+    count: int = struct.unpack_from(">i", answer, 8)[0]
+    return count
