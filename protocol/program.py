@@ -82,7 +82,7 @@ def compile_program(schema: Schema, version: int, layout: Layout) -> Program:
     if version not in schema.versions:
         raise ValueError(f"{schema.name} has no version {version}")
     compiler = _Compiler(flags=COMPACT if version in schema.flexible else 0, version=version)
-    start, _ = compiler.struct(schema.fields, layout, schema.name)
+    start, _ = compiler.struct(schema.fields, layout, "")
     template = compiler.template(schema.fields, layout)
     flexible = version in schema.flexible
     return Program(schema.name, version, flexible, compiler.code, start, template, layout.width, compiler.names)
@@ -108,7 +108,7 @@ class _Compiler:
         for field in fields:
             if self._version not in field.versions:
                 continue
-            inner = f"{path}.{field.name}"
+            inner = f"{path}.{field.name}" if path else field.name
             mark = marks.get(field.name)
             words, size = self._instruction(field, mark, inner)
             if field.is_tagged(self._version):
@@ -124,7 +124,7 @@ class _Compiler:
             skip_at = len(block) - 1 if words[0] == SKIP else -1
         if self._flags & COMPACT:
             least += 1
-            names[len(block)] = f"{path}, tagged fields"
+            names[len(block)] = f"tagged fields of {path or 'the message'}"
             block += [TAGS, len(tagged), *(word for entry in sorted(tagged) for word in entry)]
         return self._write([*block, END], names), max(least, 1)
 
@@ -193,5 +193,5 @@ def _by_field(fields: Sequence[Field], layout: Layout, path: str) -> dict[str, M
     """The marks by name; a mark that no version of the struct could meet is a mistake in the view."""
     marks = {mark.field: mark for mark in layout.marks}
     if unknown := marks.keys() - {field.name for field in fields}:
-        raise ValueError(f"{path} has no field {', '.join(sorted(unknown))}")
+        raise ValueError(f"{path or 'the message'} has no field {', '.join(sorted(unknown))}")
     return marks

@@ -493,11 +493,10 @@ cdef class Program:
         raise MalformedMessage(self._explain(w.fault, w.fault_at, w.pos))
 
     cdef str _explain(self, int fault, int at, Py_ssize_t pos):
-        where = self._fields.get(at, self.name)
+        where = self._fields.get(at, "the message")
         return f"{self.name} {self.version}, {where} at byte {pos}: {FAULTS[fault]}"
 
 
-@cython.freelist(64)
 cdef class Row:
     """A struct of a walked message, and where its row is; reading it costs nothing until an attribute is asked for."""
 

@@ -83,7 +83,7 @@ def read_file(written: Written, path: Path, model: type[Section]) -> None:
     if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
         return  # every default
     faults = Faults(file=str(path))
-    root = read_source(text, faults)
+    root = read_source(text, faults, key_kinds=frozenset({"text", "number"}))  # upstream.nodes: {7: ...}
     for fault in faults.found:
         place = f"{fault.file}:{fault.line}:{fault.column}"
         written.errors.append(ConfigError(place=place, message=fault.message))

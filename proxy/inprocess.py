@@ -83,7 +83,7 @@ class Masking:
         topic: str,
         direction: Direction,
         key: bytes | None,
-        value: bytes | None,
+        value: bytes | bytearray | memoryview | None,
         headers: Iterable[tuple[str, bytes | None]] = (),
         *,
         principal: str | None = None,
@@ -112,7 +112,9 @@ class Masking:
             raise TypeError("value is bytes, or None for a tombstone")
         return Masked(key=key, value=self._mask_value(topic, direction, value), headers=tuple(headers))
 
-    def _mask_value(self, topic: str, direction: Direction, value: bytes | None) -> bytes | None:
+    def _mask_value(
+        self, topic: str, direction: Direction, value: bytes | bytearray | memoryview | None
+    ) -> bytes | None:
         if value is None:
             return None
         original = bytes(value)

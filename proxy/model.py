@@ -6,7 +6,7 @@ A component declares its own section beside itself; `wiremask.proxy.config` only
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 __all__ = ["ByteCount", "Count", "Port", "Seconds", "Section"]
@@ -37,3 +37,11 @@ class Section(BaseModel):
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, field: ValidationInfo) -> object:
+        """Python counts true as 1; nobody who writes `connections: true` means one connection."""
+        if isinstance(value, bool) and cls.model_fields[str(field.field_name)].annotation is not bool:
+            raise ValueError("true and false are no value here")
+        return value

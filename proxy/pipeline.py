@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wiremask.protocol import api as apis
-from wiremask.protocol.errors import ErrorCode, RecordsError, UnknownApi
+from wiremask.protocol.errors import ErrorCode, ProtocolError, RecordsError, UnknownApi
 from wiremask.protocol.frame import frame_pieces
 from wiremask.protocol.header import (
     RequestHeader,
@@ -36,6 +36,7 @@ from wiremask.proxy import metrics
 from wiremask.proxy.log import logger
 from wiremask.proxy.masking import RecordsRefused, mask_fetched, mask_produced
 from wiremask.proxy.session import Exchange, Pieces, Session
+from wiremask.rules import AutomatonTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from wiremask.protocol.splice import Edits
     from wiremask.proxy.limits import LimitsConfig
     from wiremask.proxy.topics import TopicNames
-    from wiremask.rules import Plan, TopicPlan
+    from wiremask.rules import Direction, Plan, TopicPlan
 
 _log = logger()
 
@@ -147,7 +148,7 @@ class Pipeline:
         refusals: list[PartitionRefusal] = []
         for topic in request.topics:
             name = self._name(topic.name, topic.topic_id)
-            topic_plan = plan.match(name, "produce") if name is not None else None
+            topic_plan = _match(plan, name, "produce")
             if name is not None and topic_plan is None:
                 continue
             for partition in topic.partitions:
@@ -257,7 +258,7 @@ class Pipeline:
         refused: list[PartitionRefusal] = []
         for topic in response.topics:
             name = self._name(topic.name, topic.topic_id)
-            topic_plan = back.plan.match(name, "fetch") if name is not None else None
+            topic_plan = _match(back.plan, name, "fetch")
             if name is not None and topic_plan is None:
                 continue
             for partition in topic.partitions:
@@ -371,6 +372,20 @@ class _TopicUnknown(RecordsError):
 
 
 _PRODUCE_KEY = apis.PRODUCE.to_bytes(2, "big")
+
+
+class _RulesTooLarge(ProtocolError):
+    pass
+
+
+def _match(plan: Plan, name: str | None, at: Direction) -> TopicPlan | None:
+    """The rules for a topic; None where there are none, or where the topic has no name."""
+    if name is None:
+        return None
+    try:
+        return plan.match(name, at)
+    except AutomatonTooLarge as error:
+        raise _RulesTooLarge(f"the rules that meet on topic {name} are too large together: name fewer paths") from error
 
 
 def _exchange(header: RequestHeader, refusals: Iterable[PartitionRefusal] = ()) -> Exchange:

@@ -15,7 +15,7 @@ from wiremask.proxy.admin import AdminServer
 from wiremask.proxy.connection import Connection, Shared
 from wiremask.proxy.health import Health
 from wiremask.proxy.listener import Listener
-from wiremask.proxy.log import logger
+from wiremask.proxy.log import logger, on_loop_exception
 from wiremask.proxy.pipeline import Pipeline
 from wiremask.proxy.probe import Probe
 from wiremask.proxy.reload import RuleSource
@@ -59,6 +59,9 @@ async def _serve(config: Config) -> int:
             open=set(),
         )
         stop = _stop_signal()
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(on_loop_exception)
+        loop.add_signal_handler(signal.SIGHUP, rules.request_reload)
         try:
             await admin.start()
             for listener in listeners:

@@ -280,6 +280,8 @@ cdef class JsonMasker:
             MaskedTooLarge: the outputs of the batch outgrew the limit.
         """
         cdef Py_buffer text, given
+        if self.program.pool == NULL:
+            raise TypeError("the JsonMasker was not set up")
         PyObject_GetBuffer(buffer, &text, PyBUF_SIMPLE)
         try:
             PyObject_GetBuffer(values, &given, PyBUF_FORMAT | PyBUF_ND)
@@ -531,7 +533,7 @@ cdef void settle_keyed(walk_t* walk, const uint8_t* text, const int32_t* values,
     """Finds the values that keyed masks left as they were, now that their outputs are known."""
     cdef job_t* jobs = <job_t*>walk.jobs.data
     cdef size_t i, count = walk.jobs.length // sizeof(job_t)
-    cdef uint32_t value
+    cdef size_t value
     for i in range(count):
         value = jobs[i].value
         if i + 1 < count and jobs[i + 1].value == value:

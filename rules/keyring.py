@@ -79,7 +79,7 @@ class KeyRing:
         try:
             return decode_key(self._resolve(reference))
         except KeyUnavailable as error:
-            faults.add(mark, f"the key is not available: {error.reason}")
+            faults.add(mark, f"the key is not available: {' '.join(error.reason.split())}")
         except KeyRefused as error:
             faults.add(mark, str(error))
         return None

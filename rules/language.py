@@ -99,13 +99,15 @@ def compile_ruleset(
         RuleSetInvalid: with every fault of every file.
     """
     if not sources:
-        message = "there is no rule file; add one, or nothing would be masked"
-        raise RuleSetInvalid([RuleError(file="rules", line=1, column=1, message=message)])
+        raise _refuse("rules", "there is no rule file; add one, or nothing would be masked")
+    if sum(map(len, sources.values())) > TOTAL_LIMIT_CHARACTERS:
+        raise _refuse(
+            min(sources), f"all files together are longer than {TOTAL_LIMIT_CHARACTERS} characters; shorten them"
+        )
     reading = _Reading(keys=KeyRing(resolve_key))
     files = [_read_file(name, sources[name], reading) for name in sorted(sources)]
-    everything: list[Faults] = [file.faults for file in files]
+    everything = [file.faults for file in files]
     reading.keys.complete = all(file.whole for file in files)
-    _check_size(sources, everything)
     for file in files:
         if file.keys is not None:
             reading.keys.declare(file.keys, file.faults)
@@ -118,6 +120,8 @@ def compile_ruleset(
     if errors:
         raise RuleSetInvalid(errors)
     rules = [rule for rule, _, _ in reading.rules]
+    if not rules:
+        raise _refuse(min(sources), "no file of the ruleset has `rules`; add some, or nothing would be masked")
     plan = Plan(name=reading.name, digest=_digest(sources), rules=rules, json_depth=json_depth)
     _try_topics(plan)
     return plan
@@ -131,11 +135,8 @@ def _digest(sources: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _check_size(sources: Mapping[str, str], everything: list[Faults]) -> None:
-    if sum(map(len, sources.values())) > TOTAL_LIMIT_CHARACTERS:
-        faults = Faults(file=min(sources))
-        faults.add(Mark(1, 1), f"the files together are longer than {TOTAL_LIMIT_CHARACTERS} characters; shorten them")
-        everything.append(faults)
+def _refuse(file: str, message: str) -> RuleSetInvalid:
+    return RuleSetInvalid([RuleError(file=file, line=1, column=1, message=message)])
 
 
 def _read_file(name: str, text: str, reading: _Reading) -> _File:

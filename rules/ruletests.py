@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from wiremask.rules.outcome import MaskedTooLarge
 from wiremask.rules.shape import Words, read_items, read_members, read_switch
 from wiremask.rules.source import Broken, Mapping, Node, Scalar
 from wiremask.rules.source import Sequence as ItemSequence
@@ -59,7 +60,11 @@ def read_tests(node: Node, faults: Faults) -> tuple[RuleTest, ...]:
 def try_tests(tests: Sequence[RuleTest], plan: TopicPlan, faults: Faults) -> None:
     """Runs a rule's tests and records each that fails."""
     for test in tests:
-        outcome = plan.mask(test.value, array("i", (0, len(test.value))))
+        try:
+            outcome = plan.mask(test.value, array("i", (0, len(test.value))))
+        except MaskedTooLarge:
+            faults.add(test.mark, "the masked value is too large for a test; write a smaller `in`")
+            continue
         if outcome.failures:
             if test.expected is not None:
                 why = outcome.failures[0].detail

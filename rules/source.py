@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SIZE_LIMIT_CHARACTERS = 1 << 20
 DEPTH_LIMIT = 100
+NODE_LIMIT = 100_000  # the parser takes about 50 us for each
 
 ScalarKind = Literal["text", "number", "boolean", "null"]
 
@@ -127,8 +128,11 @@ class _Unreadable(Exception):
     """Ends the reading of one file; the fault is recorded."""
 
 
-def read_source(text: str, faults: Faults) -> Node | None:
+def read_source(text: str, faults: Faults, *, key_kinds: frozenset[ScalarKind] = frozenset({"text"})) -> Node | None:
     """Reads one file into its only document.
+
+    Args:
+        key_kinds: what keys may be; a number as a key stands for the text that it is written with.
 
     Returns:
         The root node, or None if the text is no YAML at all (the fault is then in `faults`).
@@ -136,7 +140,7 @@ def read_source(text: str, faults: Faults) -> Node | None:
     if not _is_fit(text, faults):
         return None
     try:
-        return _Tree(text, faults).read()
+        return _Tree(text, faults, key_kinds).read()
     except _Unreadable:
         return None
 
@@ -182,10 +186,12 @@ def _is_fit(text: str, faults: Faults) -> bool:
 class _Tree:
     """Builds the nodes of one text from the parser's events."""
 
-    def __init__(self, text: str, faults: Faults) -> None:
+    def __init__(self, text: str, faults: Faults, key_kinds: frozenset[ScalarKind]) -> None:
         self._text = text
         self._faults = faults
+        self._key_kinds = key_kinds
         self._last = Mark(1, 1)
+        self._nodes = 0
         self._events = self._parse()
 
     def read(self) -> Node | None:
@@ -198,7 +204,10 @@ class _Tree:
                 if documents > 1:
                     raise self._fail(self._mark(event), "a second document begins here; put it into a file of its own")
                 if event.version or event.tags:
-                    raise self._fail(Mark(1, 1), "directives are not supported; delete the line that begins with `%`")
+                    line = next(number for number, line in enumerate(_LINE_END.split(self._text), 1) if line[:1] == "%")
+                    raise self._fail(
+                        Mark(line, 1), "directives are not supported; delete the line that begins with `%`"
+                    )
                 root = self._node(next(self._events), 1)
         if root is None:
             raise self._fail(Mark(1, 1), "the file is empty; begin with `apiVersion: wiremask.dev/v1`")
@@ -246,6 +255,9 @@ class _Tree:
 
     def _node(self, event: Any, depth: int) -> Node:
         mark = self._mark(event)
+        self._nodes += 1
+        if self._nodes > NODE_LIMIT:
+            raise self._fail(mark, f"the file has more than {NODE_LIMIT} keys and values; split it into several")
         if depth > DEPTH_LIMIT:
             raise self._fail(mark, f"nested deeper than {DEPTH_LIMIT}; flatten it")
         kind = type(event).__name__
@@ -288,7 +300,7 @@ class _Tree:
                 value = self._node(following, depth + 1)
             if isinstance(key, Broken):
                 continue
-            if not isinstance(key, Scalar) or key.kind != "text":
+            if not isinstance(key, Scalar) or key.kind not in self._key_kinds:
                 self._faults.add(key.mark, "a key must be text; quote it")
             elif key.text == "<<" and not key.raw.startswith(("'", '"')):
                 self._faults.add(key.mark, "merges are not supported; write the members out")

@@ -68,8 +68,8 @@ class ProduceEdits(Edits):
 
     @property
     def is_empty(self) -> bool:
-        """Whether no partition is left, so that there is nothing to forward."""
-        return all(self._is_gone(topic) for topic in self._request.topics)
+        """Whether all that came was removed, so that there is nothing to forward."""
+        return bool(self._removed) and all(self._is_gone(topic) for topic in self._request.topics)
 
     def replacements(self) -> list[Replacement]:
         """All replacements, those that remove partitions and topics too, in no order."""

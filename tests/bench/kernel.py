@@ -26,11 +26,13 @@ from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBat
 from bench import records
 from bench.stats import Spread, spread
 
-from wiremask.protocol import batch as wire
+from wiremask.protocol.batch import Batch, split_batches
 from wiremask.rules import compile_ruleset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from typing_extensions import Buffer
 
     from wiremask.rules import KeyReference, TopicPlan
 
@@ -38,6 +40,8 @@ PAIR_S = 0.15
 PAIRS = 15
 BAR = 4.0
 BATCH_BYTES = {"1 MB": 1_000_000, "16 KB": 16_384}
+
+LIMIT_BYTES = 64 * 1024 * 1024
 
 _TOPIC = "bench"
 _REDACTED = "[redacted]"
@@ -119,8 +123,8 @@ def compile_plan() -> TopicPlan:
 
 def mask_by_kernel(plan: TopicPlan, data: bytes) -> bytes:
     """Our side: split, read, mask, rebuild."""
-    (span,) = wire.split_batches(data, partial_tail=False)
-    batch = wire.read_batch(data, span.start, span.end)
+    (span,) = split_batches(data, partial_tail=False)
+    batch = Batch.read(data, span.start, span.end, limit_bytes=LIMIT_BYTES, dense_offsets=True)
     outcome = plan.mask(batch.section, batch.values)
     assert not outcome.failures
     return batch.rebuild(values=(outcome.values, outcome.spans))

@@ -55,9 +55,19 @@ def _value(number: int) -> bytes:
             "address": {"street": f"{1 + number} Sample Street", "city": "Exampleton", "zip": "00000", "country": "XX"},
             "segments": ["newsletter", "returning", f"cohort-{number % 12}"],
         },
-        "card": {"number": _CARDS[number % 4], "holder": f"EXAMPLE PERSON {number}", "expires": "12/29", "network": "test"},
+        "card": {
+            "number": _CARDS[number % 4],
+            "holder": f"EXAMPLE PERSON {number}",
+            "expires": "12/29",
+            "network": "test",
+        },
         "items": [
-            {"sku": f"SKU-{number * 7 + line:08d}", "name": "Sample article", "quantity": 1 + line, "price": 19.95 + line}
+            {
+                "sku": f"SKU-{number * 7 + line:08d}",
+                "name": "Sample article",
+                "quantity": 1 + line,
+                "price": 19.95 + line,
+            }
             for line in range(3)
         ],
         "total": {"net": 62.85, "tax": 11.94, "gross": 74.79, "currency": "EUR"},

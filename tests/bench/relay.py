@@ -66,17 +66,18 @@ class Leg(asyncio.BufferedProtocol):
 
 
 class ClientLeg(Leg):
-    """The accepted side; it reads once the upstream side is there."""
+    """The accepted side; what comes before the upstream side is there stays in the buffer, and reading stops."""
 
     def __init__(self, upstream_port: int) -> None:
         super().__init__()
         self._upstream_port = upstream_port
         self._connecting: asyncio.Task[None] | None = None
+        self._connected = False
+        self._early = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connects upstream first."""
+        """Connects upstream."""
         super().connection_made(transport)
-        self.transport.pause_reading()
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
     async def _connect(self) -> None:
@@ -86,8 +87,32 @@ class ClientLeg(Leg):
             await asyncio.get_running_loop().create_connection(lambda: upstream, HOST, self._upstream_port)
         except OSError:
             self.transport.abort()
+            return
+        if self.transport.is_closing():
+            upstream.transport.close()
+            return
+        self._connected = True
+        if self._early:
+            super().buffer_updated(self._early)
+        self.transport.resume_reading()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Sends what came, or keeps it for the connection that is being made."""
+        if self._connected:
+            super().buffer_updated(nbytes)
         else:
-            self.transport.resume_reading()
+            # uvloop starts to read after connection_made() whatever that did, so reading can be stopped only here.
+            self.transport.pause_reading()
+            self._early = nbytes
+
+    def eof_received(self) -> bool:
+        """Passes the end on; before there is an upstream side it is the end of both."""
+        return super().eof_received() if self._connected else False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends the upstream side, if it came to one."""
+        if self._connected:
+            super().connection_lost(exc)
 
 
 async def serve(listen_port: int, upstream_port: int) -> None:

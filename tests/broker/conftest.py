@@ -10,7 +10,7 @@ from support.clients import CLIENTS, Client
 from support.customers import KEY_ENV, MASKING_RULES
 from support.kafka import KafkaCluster
 from support.proxy import ProxyProcess
-from support.rulefolder import NO_RULES
+from support.rulefolder import IDLE_RULES
 
 
 @pytest.fixture(params=CLIENTS, ids=lambda client: client.name)
@@ -21,8 +21,8 @@ def client(request: pytest.FixtureRequest) -> Client:
 
 @pytest.fixture(scope="session")
 def plain_proxy(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyProcess]:
-    """A proxy without rules, for tests that neither stop nor change it."""
-    yield from _serve(kafka, tmp_path_factory, NO_RULES)
+    """A proxy that masks nothing, for tests that neither stop nor change it."""
+    yield from _serve(kafka, tmp_path_factory, IDLE_RULES["for others"])
 
 
 @pytest.fixture(scope="session")

@@ -36,13 +36,17 @@ REFUSED = {
     "records that are not read yet": plain_frame(78, 1, flexible=True),
 }
 
+def _longer(frame: bytes, more: bytes) -> bytes:
+    return struct.pack(">i", len(frame) - 4 + len(more)) + frame[4:] + more
+
+
 BROKEN = {
     "negative size": struct.pack(">i", -5),
     "size below a header": struct.pack(">i", 3) + b"\x00\x00\x00",
     "tls hello": bytes.fromhex("16030100c8010000c40303") + bytes(200),
     "http": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "client id beyond the frame": struct.pack(">ihhih", 10, 3, 1, 7, 3000),
-    "metadata with bytes after": plain_frame(3, 1, struct.pack(">i", 0) + b"more"),
+    "fetch with bytes after": _longer(fetch_frame("stored"), b"more"),
     "metadata with a count beyond the frame": plain_frame(3, 1, struct.pack(">i", 2**31 - 1)),
     "produce without a body": plain_frame(0, 9, flexible=True),
     "zeros": bytes(4) * 20,

@@ -188,7 +188,7 @@ async def test_client_is_told_that_the_record_is_invalid(
         await producer.send(topic, messages(1))
     stored = await client.consume(kafka.bootstrap, topic, 1)
 
-    assert refused.value.code == INVALID_RECORD
+    assert refused.value.code == client.invalid_record
     assert is_masked(stored[0].value or b"", 0)
 
 

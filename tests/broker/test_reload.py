@@ -24,7 +24,7 @@ pytestmark = pytest.mark.broker
 
 MakeTopic = Callable[..., str]
 StartProxy = Callable[..., ProxyProcess]
-SWAPS = 8
+SWAPS = 6
 
 
 def marked(word: str) -> str:

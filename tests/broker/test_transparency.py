@@ -22,7 +22,7 @@ from support.requests import (
     read_produced,
     topic_id,
 )
-from support.rulefolder import NO_RULES, OTHER_RULES
+from support.rulefolder import IDLE_RULES
 
 pytestmark = pytest.mark.broker
 
@@ -30,15 +30,12 @@ MakeTopic = Callable[..., str]
 StartProxy = Callable[..., ProxyProcess]
 
 
-RULESETS = {"no rules": NO_RULES, "rules for others": OTHER_RULES}
-
-
 @pytest.fixture(scope="module")
 def idle_proxies(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ProxyProcess]]:
-    """Proxies that mask nothing of these tests: one without rules, one with rules for another topic."""
+    """A proxy for each of `IDLE_RULES`."""
     proxies = {
         name: ProxyProcess(home=tmp_path_factory.mktemp("idle"), upstream=kafka.bootstrap, rules=rules)
-        for name, rules in RULESETS.items()
+        for name, rules in IDLE_RULES.items()
     }
     try:
         for proxy in proxies.values():
@@ -88,7 +85,7 @@ def replay(recording: Recording, address: str, topic: str) -> None:
             assert [partition.error_code for partition in answer.values()] == [0]
 
 
-@pytest.mark.parametrize("rules", RULESETS)
+@pytest.mark.parametrize("rules", IDLE_RULES)
 async def test_recorded_requests_give_equal_segments_directly_and_through_the_proxy(
     rules: str, idle_proxies: dict[str, ProxyProcess], kafka: KafkaCluster, make_topic: MakeTopic
 ) -> None:
@@ -108,7 +105,7 @@ async def test_recorded_requests_give_equal_segments_directly_and_through_the_pr
                 assert sum(len(batch.records) for batch in read_batches(stored[0])) == 30
 
 
-@pytest.mark.parametrize("rules", RULESETS)
+@pytest.mark.parametrize("rules", IDLE_RULES)
 async def test_frames_leave_the_proxy_as_they_came(
     rules: str, start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic
 ) -> None:
@@ -117,7 +114,7 @@ async def test_frames_leave_the_proxy_as_they_came(
     target = make_topic("target")
 
     with Relay(listen=broker.relay_port, target=broker.recorded_port) as relay:
-        proxy = start_proxy(rules=RULESETS[rules], upstream=relay.bootstrap)
+        proxy = start_proxy(rules=IDLE_RULES[rules], upstream=relay.bootstrap)
         replay(source, proxy.bootstrap, target)
         passed = relay.requests(PRODUCE)
 
@@ -126,7 +123,7 @@ async def test_frames_leave_the_proxy_as_they_came(
 
 
 @pytest.mark.parametrize("version", range(4, LAST_FETCH + 1))
-@pytest.mark.parametrize("rules", RULESETS)
+@pytest.mark.parametrize("rules", IDLE_RULES)
 async def test_one_topic_fetched_both_ways_gives_equal_bytes(
     rules: str, version: int, fetched_topic: str, idle_proxies: dict[str, ProxyProcess], kafka: KafkaCluster
 ) -> None:

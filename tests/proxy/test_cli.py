@@ -197,7 +197,7 @@ def test_check_draws_for_a_terminal(rules, is_valid, tmp_path):
         ["run", "--upstream", "kafka:9092", "--listen", "9092"],
         ["config", "--log-level", "loud", "--upstream", "k:1"],
     ],
-    ids=lambda arguments: " ".join(arguments),
+    ids=" ".join,
 )
 def test_wrong_usage_ends_with_two_and_prints_to_standard_error(call, arguments):
     code, out, err = call(*arguments)

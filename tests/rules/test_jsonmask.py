@@ -623,6 +623,15 @@ def test_refuses_a_selection_of_no_rule(rule: int) -> None:
         JsonMasker([select(path("a"), Redact(), rule)], rules=1)
 
 
+def test_masker_that_was_not_set_up_refuses_to_mask() -> None:
+    masker = JsonMasker.__new__(JsonMasker)
+
+    with pytest.raises(TypeError, match="not set up"):
+        masker.mask(b"[]", array("i", [0, 2]))
+    with pytest.raises(TypeError, match="set up once"):
+        NOTHING.__init__((), rules=0)  # type: ignore[misc]
+
+
 def test_refuses_impossible_settings() -> None:
     with pytest.raises(ValueError, match="depth_limit"):
         JsonMasker((), rules=0, depth_limit=0)

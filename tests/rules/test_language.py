@@ -177,8 +177,13 @@ def test_no_files_is_a_fault() -> None:
 def test_files_together_have_a_limit() -> None:
     found = faults({f"{number}.yaml": "#" * 1_000_000 for number in range(5)})
 
-    assert found[0].startswith("0.yaml:1:1: the file")
-    assert any("together are longer than 4194304" in line for line in found)
+    assert found == ["0.yaml:1:1: all files together are longer than 4194304 characters; shorten them"]
+
+
+def test_keys_without_any_rule_are_a_fault() -> None:
+    found = faults({"b.yaml": START + "keys: {}\n", "a.yaml": START + "keys: {pii: {env: PII}}\n"})
+
+    assert found == ["a.yaml:1:1: no file of the ruleset has `rules`; add some, or nothing would be masked"]
 
 
 def test_digest_tells_names_and_texts_apart() -> None:

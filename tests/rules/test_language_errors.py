@@ -60,7 +60,7 @@ YAML = {
     "empty": ("‸", "the file is empty"),
     "comment only": ("‸# nothing", "the file is empty"),
     "second document": (RULE + "‸---\na: b\n", "a second document"),
-    "directive": ("‸%YAML 1.2\n---\na: b\n", "directives are not supported"),
+    "directive": ("# first\n‸%YAML 1.2\n---\na: b\n", "directives are not supported"),
     "bad directive": ("%YAML ‸one\n---\n", "directives are not supported"),
     "byte order mark": ("‸\ufeff" + RULE, "byte order mark"),
     "control character": (START + "rules: [‸\x07]", "control character"),

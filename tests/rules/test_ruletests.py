@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from wiremask.rules import RuleSetInvalid, compile_ruleset
+from wiremask.rules import RuleSetInvalid, TopicPlan, compile_ruleset
 from wiremask.rules.errors import Faults
+from wiremask.rules.outcome import MaskedTooLarge
 from wiremask.rules.ruletests import read_tests
 from wiremask.rules.source import read_source
 
@@ -68,3 +69,15 @@ def test_repr_of_a_test_holds_no_value() -> None:
 
     assert node is not None
     assert "canary" not in repr(read_tests(node, faults))
+
+
+def test_value_that_outgrows_the_kernel_is_a_fault_of_its_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    def outgrow(*_: object) -> None:
+        raise MaskedTooLarge("too large")
+
+    monkeypatch.setattr(TopicPlan, "mask", outgrow)
+
+    with pytest.raises(RuleSetInvalid) as caught:
+        compile_ruleset({"r": FILE.format(at="produce", mask="redact", test="{in: x, out: x}")}, lambda _: "")
+
+    assert str(caught.value) == "r:9:21: the masked value is too large for a test; write a smaller `in`"

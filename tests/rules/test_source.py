@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wiremask.rules import source
 from wiremask.rules.errors import Faults, Mark
 from wiremask.rules.source import SIZE_LIMIT_CHARACTERS, Mapping, Node, Scalar, Sequence, place_in, read_source
 
@@ -114,6 +115,17 @@ def test_refuses_text_longer_than_limit() -> None:
 
     assert root is None
     assert "split it" in faults.found[0].message
+
+
+def test_refuses_more_nodes_than_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "NODE_LIMIT", 3)
+
+    within, _ = read("[a, b]")
+    beyond, faults = read("[a,\n b, c]")
+
+    assert within is not None
+    assert beyond is None
+    assert str(faults.found[0]) == "f:2:5: the file has more than 3 keys and values; split it into several"
 
 
 def test_repr_of_a_node_holds_no_text() -> None:

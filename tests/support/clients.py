@@ -68,6 +68,8 @@ class Client(Protocol):
     """One client library."""
 
     name: str
+    invalid_record: int
+    """The code that it reports for INVALID_RECORD."""
 
     def producer(self, bootstrap: str, **options: Any) -> contextlib.AbstractAsyncContextManager[Producer]:
         """A producer; options: acks (0, 1, "all"), codec, idempotent, login ((user, password))."""
@@ -94,6 +96,7 @@ class AioKafka:
     """aiokafka."""
 
     name = "aiokafka"
+    invalid_record = -1  # aiokafka 0.14 has no class for 87 and reports UnknownError
 
     @contextlib.asynccontextmanager
     async def producer(
@@ -231,6 +234,7 @@ class Confluent:
     """confluent-kafka, which is librdkafka."""
 
     name = "confluent"
+    invalid_record = 87
 
     @contextlib.asynccontextmanager
     async def producer(

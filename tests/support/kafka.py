@@ -28,7 +28,9 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka.admin import AdminClient, NewTopic
 from support import ports
+from support.capture import RawClient
 from support.process import Child
+from support.requests import fetch_frame, read_fetched
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -256,11 +258,7 @@ class KafkaCluster:
         topic = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=settings)
         self._wait_for(self.admin.create_topics([topic], operation_timeout=10))
 
-        def has_leaders() -> bool:
-            found = self.admin.list_topics(name, timeout=10).topics[name].partitions
-            return len(found) == partitions and all(partition.leader >= 0 for partition in found.values())
-
-        eventually(has_leaders, what=f"leaders of {name}")
+        eventually(lambda: self._is_led(name, partitions), what=f"leaders of {name}")
         return name
 
     def delete_topic(self, name: str) -> None:
@@ -290,6 +288,24 @@ class KafkaCluster:
             for file in data.rglob("*")
             if file.is_file() and secret in file.read_bytes()
         ]
+
+    def _is_led(self, topic: str, partitions: int) -> bool:
+        """Whether every partition has a leader that serves it.
+
+        A broker is named as the leader in Metadata a moment before it takes the part; a raw client, which does not retry,
+        would meet NOT_LEADER_OR_FOLLOWER in between.
+        """
+        found = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
+        if len(found) != partitions:
+            return False
+        for number, partition in found.items():
+            if partition.leader not in self.brokers:
+                return False
+            with RawClient(f"127.0.0.1:{self.brokers[partition.leader].port}") as client:
+                answer = client.ask(fetch_frame(topic, partition=number, version=11, wait_ms=0))
+            if read_fetched(answer, 11)[number].error_code != 0:
+                return False
+        return True
 
     def _settings_of(self, broker: KafkaBroker) -> dict[str, str]:
         copies = str(min(3, len(self.brokers)))
@@ -346,7 +362,7 @@ class KafkaCluster:
         }
 
     @staticmethod
-    def _wait_for(results: Mapping[str, Future[Any]]) -> None:
+    def _wait_for(results: Mapping[Any, Future[Any]]) -> None:
         for result in results.values():
             result.result(timeout=20)
 

@@ -13,7 +13,7 @@ import re
 import string
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import kafka.protocol.schemas
 from hypothesis import strategies as st
@@ -21,9 +21,12 @@ from kafka.protocol.schemas.fields import BaseField, StructField
 
 from wiremask.protocol import schema as our_schema
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 Values = dict[str, Any]
 
-_RESOURCES = Path(kafka.protocol.schemas.__file__).parent / "resources"
+RESOURCES = Path(kafka.protocol.schemas.__file__).parent / "resources"
 _OWN = Path(our_schema.__file__).parent / "messages" / "schemas"
 _UNKNOWN_TAG = 99
 _FIXED = {
@@ -41,7 +44,7 @@ _TEXT = st.text(string.ascii_letters + "äß€𝄞\0", max_size=12)
 
 def message_names() -> list[str]:
     """Every request and response that kafka-python has a schema for."""
-    return sorted(path.stem for path in _RESOURCES.glob("*Re*.json") if re.search("(Request|Response)$", path.stem))
+    return sorted(path.stem for path in RESOURCES.glob("*Re*.json") if re.search("(Request|Response)$", path.stem))
 
 
 class Oracle:
@@ -49,7 +52,7 @@ class Oracle:
 
     def __init__(self, name: str, *, unknown_tags: bool = False) -> None:
         own = _OWN / f"{name}.json"
-        text = (own if own.exists() else _RESOURCES / f"{name}.json").read_text()
+        text = (own if own.exists() else RESOURCES / f"{name}.json").read_text()
         message = json.loads(re.sub(r"(?m)^\s*//.*$", "", text))
         shared = {shape["name"]: shape["fields"] for shape in message.get("commonStructs", ())}
         _prepare(message["fields"], shared, message["flexibleVersions"] if unknown_tags else "none")
@@ -59,11 +62,12 @@ class Oracle:
         self.struct = StructField(message)
         first, last = BaseField.parse_versions(message["validVersions"])
         self.versions = range(first, last + 1)
-        self._flexible = BaseField.parse_versions(message["flexibleVersions"])
+        first, last = BaseField.parse_versions(message["flexibleVersions"])
+        self._flexible = range(first, last + 1)
 
     def is_flexible(self, version: int) -> bool:
         """Whether the version has compact lengths and tagged fields."""
-        return self._flexible[0] <= version <= self._flexible[1]
+        return version in self._flexible
 
     def encode(self, values: Values, version: int) -> bytes:
         """A body."""
@@ -107,7 +111,13 @@ def _prepare(fields: list[Values], shared: dict[str, Any], unknown: str) -> None
 
 
 def _unknown(versions: str) -> Values:
-    return {"name": "FromTheFuture", "type": "bytes", "versions": versions, "taggedVersions": versions, "tag": _UNKNOWN_TAG}
+    return {
+        "name": "FromTheFuture",
+        "type": "bytes",
+        "versions": versions,
+        "taggedVersions": versions,
+        "tag": _UNKNOWN_TAG,
+    }
 
 
 def _struct_values(fields: Any, version: int, *, tagged: bool) -> st.SearchStrategy[Values]:
@@ -122,15 +132,21 @@ def _struct_values(fields: Any, version: int, *, tagged: bool) -> st.SearchStrat
             # kafka-python neither writes a tagged field that has its default, nor tagged fields inside tagged ones.
             default = None if field.is_struct() or field.is_struct_array() else field.default
             drawn = _field_values(field, version, tagged=False)
-            optional[field.name] = drawn.filter(lambda value, default=default: value not in (None, [], b"", default))
+            optional[field.name] = drawn.filter(_is_none_of((None, [], b"", default)))
     order = {name: index for index, name in enumerate([*required, *optional])}
     drawn = st.fixed_dictionaries(required, optional=optional)
     return drawn.map(lambda values: dict(sorted(values.items(), key=lambda item: order[item[0]])))
 
 
+def _is_none_of(values: tuple[Any, ...]) -> Callable[[Any], bool]:
+    return lambda value: value not in values
+
+
 def _field_values(field: Any, version: int, *, tagged: bool) -> st.SearchStrategy[Any]:
     if field.is_struct_array():
-        drawn: st.SearchStrategy[Any] = st.lists(_struct_values(field.array_of._fields, version, tagged=tagged), max_size=3)
+        drawn: st.SearchStrategy[Any] = st.lists(
+            _struct_values(field.array_of._fields, version, tagged=tagged), max_size=3
+        )
     elif field.is_struct():
         drawn = _struct_values(field._fields, version, tagged=tagged)
     elif field.is_array():

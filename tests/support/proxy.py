@@ -14,7 +14,7 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 from support import ports
 from support.process import Child
-from support.rulefolder import NO_RULES, RuleFolder
+from support.rulefolder import IDLE_RULES, RuleFolder
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class ProxyProcess:
     Args:
         home: an empty folder for its configuration, rules and output.
         upstream: `host:port,...` of the brokers.
-        rules: text of the first rule file.
+        rules: text of the first rule file; rules for a topic that no test uses when not given.
         configmap: the rule folder is laid out as a mounted Kubernetes ConfigMap.
         first_node: the lowest broker node id that has a port; ten of them have one.
         settings: further sections of the configuration, or keys merged into a section that is written here.
@@ -42,7 +42,7 @@ class ProxyProcess:
         *,
         home: Path,
         upstream: str,
-        rules: str = NO_RULES,
+        rules: str = IDLE_RULES["for others"],
         configmap: bool = False,
         first_node: int = 0,
         settings: Mapping[str, Mapping[str, Any]] | None = None,

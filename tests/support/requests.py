@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import struct
 import uuid
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kafka.protocol.consumer import FetchRequest, FetchResponse
-from kafka.protocol.metadata import MetadataRequest, MetadataResponse
-from kafka.protocol.producer import ProduceRequest, ProduceResponse
+with warnings.catch_warnings():
+    # It loads its schemas with importlib.resources.read_text, and warnings are errors here.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from kafka.protocol.consumer import FetchRequest, FetchResponse
+    from kafka.protocol.metadata import MetadataRequest, MetadataResponse
+    from kafka.protocol.producer import ProduceRequest, ProduceResponse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

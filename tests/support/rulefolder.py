@@ -34,13 +34,14 @@ def rule(
     }
 
 
-NO_RULES = ruleset()
-"""A ruleset that masks nothing anywhere."""
-
-OTHER_RULES = ruleset(
-    rule("others", ["other-topic"], {"$.ssn": "redact"}), rule("others-read", ["other-topic"], {"$.ssn": "redact"}, at=["fetch"])
-)
-"""Rules both ways, for a topic that no test uses: every frame is looked at, none is masked."""
+_AT_PRODUCE = rule("others", "other-topic", {"$.ssn": "redact"})
+_AT_FETCH = rule("others-read", "other-topic", {"$.ssn": "redact"}, at=["fetch"])
+IDLE_RULES = {
+    "none at produce": ruleset(_AT_FETCH),
+    "none at fetch": ruleset(_AT_PRODUCE),
+    "for others": ruleset(_AT_PRODUCE, _AT_FETCH),
+}
+"""Rulesets that mask nothing of any topic that a test uses: by having no rule for a direction, or none for the topic."""
 
 
 class RuleFolder:

@@ -1,0 +1,201 @@
+"""The frame assembler, driven as a transport drives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wiremask.protocol.errors import FrameTooLarge, MalformedFrame
+from wiremask.protocol.frame import READ_BYTES, FrameAssembler, ReadBuffers, frame_pieces
+
+LIMIT = 1_000_000
+MIB = 1 << 20
+
+
+def framed(*frames: bytes) -> bytes:
+    return b"".join(len(frame).to_bytes(4) + frame for frame in frames)
+
+
+def receive(assembler: FrameAssembler, stream: bytes, *, at_most: int = READ_BYTES) -> list[bytes]:
+    """Write the stream as a transport does, up to `at_most` bytes a time, and take all frames after each."""
+    frames = []
+    while stream:
+        memory = assembler.get_buffer()
+        count = min(len(memory), len(stream), at_most)
+        memory[:count] = stream[:count]
+        stream = stream[count:]
+        assembler.received(count)
+        while (frame := assembler.next_frame()) is not None:
+            frames.append(bytes(frame))
+    return frames
+
+
+sizes = st.sampled_from(
+    [0, 1, 3, 4, 5, 100, READ_BYTES - 5, READ_BYTES - 4, READ_BYTES - 3, READ_BYTES, READ_BYTES + 1]
+)
+
+
+@given(
+    sizes=st.lists(sizes | st.integers(0, 3 * READ_BYTES), max_size=5),
+    reads=st.lists(st.sampled_from([1, 2, 3, 7, 1000]) | st.integers(1, 2 * READ_BYTES), min_size=1, max_size=20),
+)
+@settings(max_examples=200, deadline=None)
+def test_any_split_of_the_stream_gives_the_same_frames(sizes: list[int], reads: list[int]) -> None:
+    frames = [bytes([65 + index]) * size for index, size in enumerate(sizes)]
+    stream = framed(*frames)
+    assembler = FrameAssembler(limit_bytes=LIMIT)
+
+    received: list[bytes] = []
+    for count in reads:
+        received += receive(assembler, stream[:count])
+        stream = stream[count:]
+    received += receive(assembler, stream)
+
+    assert received == frames
+    assert assembler.is_between_frames
+
+
+@pytest.mark.parametrize("at_most", [1, 2, 3, 4, 5, 11])
+def test_frames_that_arrive_in_crumbs_are_put_together(at_most: int) -> None:
+    frames = [b"", b"a", b"four", b"and a longer one"]
+
+    assert receive(FrameAssembler(limit_bytes=LIMIT), framed(*frames), at_most=at_most) == frames
+
+
+def test_a_large_frame_is_handed_over_in_the_memory_that_it_was_read_into() -> None:
+    assembler = FrameAssembler(limit_bytes=LIMIT)
+    size = 3 * READ_BYTES
+    head = assembler.get_buffer()
+    head[:6] = size.to_bytes(4) + b"ab"
+    assembler.received(6)
+    assert assembler.next_frame() is None
+
+    rest = assembler.get_buffer()
+
+    assert len(rest) == size - 2
+    rest[:] = b"c" * (size - 2)
+    assembler.received(size - 2)
+    frame = assembler.next_frame()
+    assert frame == b"ab" + b"c" * (size - 2)
+    assert rest.obj is frame
+
+
+def test_memory_of_a_large_frame_is_taken_only_when_it_is_read_on() -> None:
+    assembler = FrameAssembler(limit_bytes=100 * MIB)
+    before = address_space_bytes()
+
+    assert receive(assembler, (90 * MIB).to_bytes(4) + b"some") == []
+
+    assert assembler.expected_bytes == 90 * MIB
+    assert address_space_bytes() - before < 50 * MIB
+    assembler.get_buffer()
+    assert address_space_bytes() - before > 80 * MIB
+
+
+def test_a_hostile_size_with_nothing_behind_it_costs_no_resident_memory() -> None:
+    before = resident_bytes()
+
+    assemblers = [FrameAssembler(limit_bytes=100 * MIB) for _ in range(10)]
+    for assembler in assemblers:
+        receive(assembler, (100 * MIB).to_bytes(4) + b"x" * 2000, at_most=1000)
+        assembler.get_buffer()
+
+    assert resident_bytes() - before < 20 * MIB
+
+
+def address_space_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * 4096
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def test_says_how_large_the_arriving_frame_is() -> None:
+    assembler = FrameAssembler(limit_bytes=LIMIT)
+
+    receive(assembler, b"\0\0\0")
+    assert assembler.expected_bytes is None
+    assert not assembler.is_between_frames
+    receive(assembler, b"\5abcd")
+    assert assembler.expected_bytes == 5
+    assert receive(assembler, b"e") == [b"abcde"]
+    assert assembler.expected_bytes is None
+    assert assembler.is_between_frames
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, 2**31 - 1])
+def test_refuses_frame_longer_than_limit(size: int) -> None:
+    with pytest.raises(FrameTooLarge, match=f"{size} bytes is beyond the limit of {LIMIT}$"):
+        receive(FrameAssembler(limit_bytes=LIMIT), size.to_bytes(4))
+
+
+def test_takes_a_frame_of_exactly_the_limit() -> None:
+    assert receive(FrameAssembler(limit_bytes=9), framed(b"123456789")) == [b"123456789"]
+
+
+@pytest.mark.parametrize("size", [-1, -(2**31)])
+def test_refuses_a_negative_size(size: int) -> None:
+    with pytest.raises(MalformedFrame, match=str(size)):
+        receive(FrameAssembler(limit_bytes=LIMIT), size.to_bytes(4, signed=True))
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"\x16\x03\x01\x02", "TLS on a plaintext port"),
+        (b"\x16\x03\x03\x00", "TLS on a plaintext port"),
+        (b"GET / HTTP/1.1", "HTTP"),
+        (b"PROXY TCP4", "PROXY protocol"),
+        (b"\r\n\r\n\0\r\nQUIT", "PROXY protocol"),
+    ],
+    ids=["TLS 1.0", "TLS 1.3", "HTTP", "PROXY 1", "PROXY 2"],
+)
+def test_recognises_another_protocol(head: bytes, what: str) -> None:
+    with pytest.raises(FrameTooLarge, match=what):
+        receive(FrameAssembler(limit_bytes=100 * MIB), head)
+
+
+def test_frames_before_a_broken_one_come_out_and_the_fault_stays() -> None:
+    assembler = FrameAssembler(limit_bytes=LIMIT)
+    stream = framed(b"one", b"two") + b"\xff\xff\xff\xff"
+    assembler.get_buffer()[: len(stream)] = stream
+    assembler.received(len(stream))
+
+    assert [assembler.next_frame(), assembler.next_frame()] == [b"one", b"two"]
+    for _ in range(2):
+        with pytest.raises(MalformedFrame):
+            assembler.next_frame()
+
+
+def test_frames_that_wait_are_not_overwritten() -> None:
+    assembler = FrameAssembler(limit_bytes=LIMIT)
+    stream = framed(b"x" * (READ_BYTES - 8), b"")
+    assembler.get_buffer()[:] = stream
+    assembler.received(READ_BYTES)
+
+    with pytest.raises(BufferError):
+        assembler.get_buffer()
+
+    assert [assembler.next_frame(), assembler.next_frame()] == [b"x" * (READ_BYTES - 8), b""]
+    assert len(assembler.get_buffer()) == READ_BYTES
+
+
+def test_connections_between_frames_share_one_read_buffer() -> None:
+    buffers = ReadBuffers()
+    one, two = (FrameAssembler(limit_bytes=LIMIT, buffers=buffers) for _ in range(2))
+
+    assert receive(one, framed(b"first")) == [b"first"]
+    memory = one.get_buffer()
+    memory[:9] = framed(b"again")
+    one.received(9)
+    assert one.next_frame() == b"again"
+
+    assert two.get_buffer().obj is memory.obj
+
+
+def test_a_frame_to_be_written_has_its_size_in_front() -> None:
+    assert b"".join(frame_pieces(b"ab", memoryview(b"cde"), bytearray(b"f"))) == framed(b"abcdef")
