@@ -33,6 +33,8 @@ class Element(Row):
 
     def __init_subclass__(cls) -> None:
         """Give each declared field its slot in the row, in the order of declaration."""
+        if any(isinstance(field, Slot) for base in cls.__mro__[1:] for field in vars(base).values()):
+            raise TypeError(f"{cls.__name__}: a view that declares fields has no subclasses")
         marks: list[Mark] = []
         width = ROW_HEAD
         for field in vars(cls).values():

@@ -33,6 +33,11 @@ class ProduceTopic(Element):
     topic_id = Uuid("TopicId")
     partitions = Many("PartitionData", ProducePartition)
 
+    @property
+    def key(self) -> str | bytes:
+        """Its id or its name, whichever the version has."""
+        return self.topic_id or self.name or ""
+
 
 class ProduceRequest(Message):
     """A Produce request; with acks 0 it has no response."""
@@ -98,10 +103,10 @@ class ProduceEdits(Edits):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionRefusal:
-    """A partition whose records the proxy did not forward, by the name or id that the request gave its topic.
+    """A partition whose records the proxy did not forward; `topic` is the key of its topic in the request.
 
-    `record_errors` are (index of the record in its batch, message); they and the message reach clients from version 8
-    on.
+    `record_errors` are (index of the record in its batch, message). From version 8 on they reach clients, as the
+    message does.
     """
 
     topic: str | bytes
@@ -125,6 +130,11 @@ class ProducedTopic(Element):
     topic_id = Uuid("TopicId")
     partitions = Many("PartitionResponses", ProducedPartition)
 
+    @property
+    def key(self) -> str | bytes:
+        """Its id or its name, whichever the version has."""
+        return self.topic_id or self.name or ""
+
 
 class ProduceResponse(Message):
     """A Produce response; node endpoints (KIP-951) from version 10 on, when a leader moved."""
@@ -141,7 +151,7 @@ class ProduceResponse(Message):
         """Add the partitions that the proxy refused to those that the broker answered for."""
         by_topic = _by_topic(refusals)
         for topic in self.topics:
-            refused = by_topic.pop(topic.name if topic.topic_id is None else topic.topic_id, ())
+            refused = by_topic.pop(topic.key, ())
             if refused:
                 append_elements(
                     edits, topic.partitions, [_encode_partition(refusal, self.version) for refusal in refused]
@@ -158,14 +168,14 @@ def make_produce_response(version: int, refusals: Iterable[PartitionRefusal]) ->
     return encode("ProduceResponse", version, {"Responses": topics})
 
 
-def _by_topic(refusals: Iterable[PartitionRefusal]) -> dict[str | bytes | None, Sequence[PartitionRefusal]]:
-    grouped: defaultdict[str | bytes | None, list[PartitionRefusal]] = defaultdict(list)
+def _by_topic(refusals: Iterable[PartitionRefusal]) -> dict[str | bytes, Sequence[PartitionRefusal]]:
+    grouped: defaultdict[str | bytes, list[PartitionRefusal]] = defaultdict(list)
     for refusal in refusals:
         grouped[refusal.topic].append(refusal)
     return dict(grouped)
 
 
-def _topic(name: str | bytes | None, refusals: Sequence[PartitionRefusal]) -> dict[str, Any]:
+def _topic(name: str | bytes, refusals: Sequence[PartitionRefusal]) -> dict[str, Any]:
     named = {"TopicId": name} if isinstance(name, bytes) else {"Name": name}
     return {**named, "PartitionResponses": [_partition(refusal) for refusal in refusals]}
 
@@ -182,7 +192,7 @@ def _partition(refusal: PartitionRefusal) -> dict[str, Any]:
     }
 
 
-def _encode_topic(name: str | bytes | None, refusals: Sequence[PartitionRefusal], version: int) -> bytes:
+def _encode_topic(name: str | bytes, refusals: Sequence[PartitionRefusal], version: int) -> bytes:
     schema = load("ProduceResponse")
     fields = schema.field("Responses").fields
     return encode_struct(fields, version, _topic(name, refusals), flexible=version in schema.flexible)

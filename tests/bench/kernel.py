@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from wiremask.rules import KeyReference, TopicPlan
 
 PAIR_S = 0.15
-PAIRS = 15
+PAIRS, SMOKE_PAIRS = 15, 9
 BAR = 4.0
 BATCH_BYTES = {"1 MB": 1_000_000, "16 KB": 16_384}
 

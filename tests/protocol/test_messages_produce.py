@@ -24,10 +24,6 @@ bounded = settings(max_examples=150, deadline=None, suppress_health_check=list(H
 versions = st.sampled_from(REQUEST.versions)
 
 
-def topic_key(topic: Any) -> Any:
-    return topic.name if topic.topic_id is None else topic.topic_id
-
-
 def told_key(topic: dict[str, Any]) -> Any:
     if "name" in topic:
         return topic["name"]
@@ -47,7 +43,7 @@ def test_shows_what_was_written(version: int, data: st.DataObject) -> None:
         values["transactional_id"],
     )
     assert [
-        (topic_key(topic), [(partition.index, partition.records) for partition in topic.partitions])
+        (topic.key, [(partition.index, partition.records) for partition in topic.partitions])
         for topic in request.topics
     ] == [
         (told_key(topic), [(partition["index"], partition["records"]) for partition in topic["partition_data"]])

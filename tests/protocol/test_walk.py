@@ -366,3 +366,8 @@ def test_a_view_that_contradicts_its_schema_is_refused(fields: dict[str, Any], r
 
     with pytest.raises(ValueError, match=reason):
         view.read(b"", 9)
+
+
+def test_a_view_with_fields_has_no_subclasses() -> None:
+    with pytest.raises(TypeError, match="no subclasses"):
+        type("Narrower", (ProduceRequest,), {})

@@ -13,7 +13,7 @@ import re
 import string
 from functools import cache
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import kafka.protocol.schemas
 from hypothesis import strategies as st

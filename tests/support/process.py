@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAIL_BYTES = 4_000
+
+_SPAWNER = ThreadPoolExecutor(1, thread_name_prefix="spawn")
+"""The kernel sends a child its parent-death signal when the *thread* that forked it ends, so one that stays does it."""
 
 
 class Child:
@@ -49,14 +53,15 @@ class Child:
         setpriv = shutil.which("setpriv")
         prefix = [setpriv, "--pdeathsig", "KILL"] if setpriv else []
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = _SPAWNER.submit(
+                subprocess.Popen,
                 [*prefix, *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=self._env,
                 start_new_session=True,
-            )
+            ).result()
 
     def signal(self, number: signal.Signals) -> None:
         """Sends one signal to the process, if it lives."""
