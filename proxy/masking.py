@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from wiremask.protocol.batch import Batch, BatchSpan, read_header, split_batches
-from wiremask.protocol.errors import InvalidRecords, UnsupportedMagic
+from wiremask.protocol.errors import DecompressedTooLarge, InvalidRecords, UnsupportedMagic
 from wiremask.proxy import metrics
+from wiremask.rules.outcome import MaskedTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,7 +86,10 @@ def _mask_batch(
 ) -> bytes | memoryview:
     """One batch: new bytes, or a view of the old where no value changed."""
     batch = Batch.read(records, span.start, span.end, limit_bytes=limit_bytes, dense_offsets=dense_offsets)
-    outcome = plan.mask(cast("memoryview", batch.section), batch.values)
+    try:
+        outcome = plan.mask(cast("memoryview", batch.section), batch.values)
+    except MaskedTooLarge as error:
+        raise DecompressedTooLarge(str(error)) from error
     if outcome.failures:
         metrics.refused_values.labels(plan.at).inc(len(outcome.failures))
         raise RecordsRefused(outcome.failures, plan)

@@ -60,4 +60,5 @@ def spread(measurements: Sequence[float]) -> Spread:
 
 
 def _confidence(rank: int, count: int) -> float:
-    return 1 - 2 * sum(math.comb(count, heads) for heads in range(rank)) / 2**count
+    tail = sum(math.comb(count, heads) for heads in range(rank))
+    return 1.0 - tail / (1 << (count - 1))

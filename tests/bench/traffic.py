@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TIMEOUT_S = 120.0
+POLL_RECORDS = 10_000
 _QUIET = {"log_level": 0, "broker.address.family": "v4"}
 
 
@@ -140,7 +141,7 @@ def fetch(
     while received < count:
         if time.perf_counter() - begin > TIMEOUT_S:
             raise BadRun(f"{received} of {count} records came within {TIMEOUT_S:g} s")
-        messages = consumer.consume(10_000, timeout=1)
+        messages = consumer.consume(min(POLL_RECORDS, count - received), timeout=1)
         for message in messages:
             if (error := message.error()) is not None:
                 raise BadRun(f"a consumer was told: {error}")

@@ -60,7 +60,7 @@ class Load:
 
 FULL = (Load(name="1 MB", batch_bytes=1_000_000, count=300_000), Load(name="16 KB", batch_bytes=16_384, count=100_000))
 SMOKE = (Load(name="1 MB", batch_bytes=1_000_000, count=60_000), Load(name="16 KB", batch_bytes=16_384, count=25_000))
-FULL_ROUNDS, SMOKE_ROUNDS = 5, 2
+FULL_ROUNDS, SMOKE_ROUNDS = 6, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

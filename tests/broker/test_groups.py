@@ -21,7 +21,10 @@ async def test_two_members_share_a_topic_and_one_takes_over(
 ) -> None:
     topic = make_topic("group", partitions=PARTITIONS)
 
-    async with client.producer(plain_proxy.bootstrap) as producer, client.member(plain_proxy.bootstrap, topic, topic) as first:
+    async with (
+        client.producer(plain_proxy.bootstrap) as producer,
+        client.member(plain_proxy.bootstrap, topic, topic) as first,
+    ):
         await producer.send(topic, _spread(0))
         await _all_read(first, count=1)
         async with client.member(plain_proxy.bootstrap, topic, topic) as second:

@@ -36,6 +36,7 @@ REFUSED = {
     "records that are not read yet": plain_frame(78, 1, flexible=True),
 }
 
+
 def _longer(frame: bytes, more: bytes) -> bytes:
     return struct.pack(">i", len(frame) - 4 + len(more)) + frame[4:] + more
 
@@ -84,7 +85,9 @@ def test_api_versions_of_a_future_client_is_answered_in_the_oldest_layout(
     assert still_open[:6] == struct.pack(">ih", 7, 0)
 
 
-def test_api_versions_offers_no_more_than_broker_and_proxy_know(masking_proxy: ProxyProcess, kafka: KafkaCluster) -> None:
+def test_api_versions_offers_no_more_than_broker_and_proxy_know(
+    masking_proxy: ProxyProcess, kafka: KafkaCluster
+) -> None:
     with RawClient(masking_proxy.bootstrap) as client, RawClient(kafka.bootstrap) as direct:
         offered, known = dict(_ranges(client.ask(plain_frame(18, 0)))), dict(_ranges(direct.ask(plain_frame(18, 0))))
 
@@ -173,7 +176,9 @@ def _longer_than_it_is() -> bytes:
 
 
 def _sections() -> dict[str, bytes]:
-    gap = write_section([StoredRecord(offset_delta=place, timestamp_delta=0, key=None, value=customer(1)) for place in (0, 2)])
+    gap = write_section(
+        [StoredRecord(offset_delta=place, timestamp_delta=0, key=None, value=customer(1)) for place in (0, 2)]
+    )
     good = write_section([StoredRecord(offset_delta=0, timestamp_delta=0, key=None, value=customer(1))])
     return {
         "wrong crc": _wrong_crc(),

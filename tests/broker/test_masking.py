@@ -61,7 +61,9 @@ async def test_no_secret_is_in_any_file_of_the_broker(
     segments = kafka.segments(topic)
     assert sorted(segments) == [0, 1]
     assert all(b'"balance": 12.340000000000000000001,' in segment for segment in segments.values())
-    assert not [n for m in sent for n, secret in enumerate(_secrets_of(m)) if any(secret in s for s in segments.values())]
+    assert not [
+        n for m in sent for n, secret in enumerate(_secrets_of(m)) if any(secret in s for s in segments.values())
+    ]
     assert kafka.stored_anywhere(secrets(first)[1]) == []
 
 
@@ -86,7 +88,11 @@ async def test_tombstones_stay_tombstones(
     client: Client, masking_proxy: ProxyProcess, kafka: KafkaCluster, make_topic: MakeTopic
 ) -> None:
     topic = make_topic("stored", cleanup_policy="compact")
-    sent = [Message(key=b"gone", value=None, timestamp_ms=1), messages(1)[0], Message(key=b"too", value=None, timestamp_ms=2)]
+    sent = [
+        Message(key=b"gone", value=None, timestamp_ms=1),
+        messages(1)[0],
+        Message(key=b"too", value=None, timestamp_ms=2),
+    ]
 
     async with client.producer(masking_proxy.bootstrap) as producer:
         await producer.send(topic, sent)
@@ -156,8 +162,13 @@ async def test_unreadable_value_is_refused_with_its_place_in_the_batch(
     assert answers[0].error_code == INVALID_RECORD
     assert [index for index, _ in answers[0].record_errors] == [1, 3]
     assert answers[1].error_code == again[0].error_code == 0
-    stored = {part: [r.value for b in read_batches(data) for r in b.records] for part, data in kafka.segments(topic).items()}
-    assert [is_masked(value or b"", number) for part, number in ((0, 5), (1, 4)) for value in stored[part]] == [True, True]
+    stored = {
+        part: [r.value for b in read_batches(data) for r in b.records] for part, data in kafka.segments(topic).items()
+    }
+    assert [is_masked(value or b"", number) for part, number in ((0, 5), (1, 4)) for value in stored[part]] == [
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("version", range(3, 14))

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from support.kafka import KafkaCluster
 from support.proxy import ProxyProcess, assert_absent
 from support.requests import ask_fetch, ask_produce
 from support.rulefolder import rule, ruleset
-from support.wait import eventually
+from support.wait import eventually, eventually_async
 
 pytestmark = pytest.mark.broker
 
@@ -60,8 +61,7 @@ async def swap(proxy: ProxyProcess, results: list[object]) -> None:
     for number in range(SWAPS):
         await asyncio.to_thread(proxy.change_rules, marked(NEW if number % 2 == 0 else OLD))
         done = len(results)
-        while len(results) < done + 3:
-            await asyncio.sleep(0.01)
+        await eventually_async(partial(_more, results, done + 3), what="work under the new rules")
 
 
 @pytest.mark.parametrize("configmap", [False, True], ids=["file", "configmap"])
@@ -179,6 +179,10 @@ async def test_key_of_a_rule_is_never_shown(start_proxy: StartProxy, client: Cli
         await producer.send(make_topic("stored"), [Message(value=customer(1))])
 
     assert_absent(proxy.everything(), [key, key[4:]])
+
+
+async def _more(results: list[object], count: int) -> bool:
+    return len(results) >= count
 
 
 def _words(value: bytes | None) -> tuple[str, str]:

@@ -57,7 +57,9 @@ async def test_odd_records_keep_their_nulls_and_empties(
         Message(key=b"tombstone", value=None, timestamp_ms=1),
         Message(key=b"empty", value=b"", timestamp_ms=2),
         Message(key=b"\x00\xff", value=b"\xff\x00 not text", timestamp_ms=3),
-        Message(key=b"headers", value=b"{}", headers=(("a", None), ("a", b""), ("\N{SNOWMAN}", b"\xff")), timestamp_ms=4),
+        Message(
+            key=b"headers", value=b"{}", headers=(("a", None), ("a", b""), ("\N{SNOWMAN}", b"\xff")), timestamp_ms=4
+        ),
     ]
 
     async with client.producer(plain_proxy.bootstrap) as producer:
@@ -102,7 +104,9 @@ async def test_records_of_five_megabytes(
 ) -> None:
     topic = make_topic("large")
     sent = [
-        Message(key=b"large", value=(b'{"n":%d,"filler":"' % number) + b"0123456789abcdef" * 327_680 + b'"}', timestamp_ms=1)
+        Message(
+            key=b"large", value=(b'{"n":%d,"filler":"' % number) + b"0123456789abcdef" * 327_680 + b'"}', timestamp_ms=1
+        )
         for number in range(3)
     ]
 
@@ -134,7 +138,9 @@ async def test_partitions_keep_their_own_records(
         await producer.send(topic, sent)
     received = await client.consume(plain_proxy.bootstrap, topic, len(sent))
 
-    assert sorted(received, key=lambda message: message.key or b"") == sorted(sent, key=lambda message: message.key or b"")
+    assert sorted(received, key=lambda message: message.key or b"") == sorted(
+        sent, key=lambda message: message.key or b""
+    )
 
 
 def test_clients_are_told_of_the_proxy_and_of_no_broker(plain_proxy: ProxyProcess, kafka: KafkaCluster) -> None:

@@ -42,10 +42,14 @@ BAD = f'{{"ssn": "{SECRETS["malformed"]}", '.encode()
 
 
 def _sent(value: bytes) -> Message:
-    return Message(key=SECRETS["key"].encode(), value=value, headers=((SECRETS["header name"], SECRETS["header"].encode()),))
+    return Message(
+        key=SECRETS["key"].encode(), value=value, headers=((SECRETS["header name"], SECRETS["header"].encode()),)
+    )
 
 
-async def test_canaries_never_show(client: Client, start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic) -> None:
+async def test_canaries_never_show(
+    client: Client, start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic
+) -> None:
     proxy = start_proxy(rules=RULES, env={"WIREMASK_KEY_PII": KEY})
     stored, viewed = make_topic("stored"), make_topic("viewed")
 

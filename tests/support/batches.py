@@ -85,7 +85,9 @@ def read_batches(data: bytes | bytearray | memoryview) -> list[StoredBatch]:
 
 
 def _read_batch(view: memoryview, fields: tuple[int, ...]) -> StoredBatch:
-    base_offset, _, leader_epoch, magic, crc, attributes, last_delta, base_ts, max_ts, pid, epoch, sequence, count = fields
+    base_offset, _, leader_epoch, magic, crc, attributes, last_delta, base_ts, max_ts, pid, epoch, sequence, count = (
+        fields
+    )
     if magic != 2:
         raise ValueError(f"magic {magic}")
     section = _expand(attributes & 7, bytes(view[HEADER.size :]))

@@ -7,6 +7,7 @@ import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import confluent_kafka
@@ -71,23 +72,38 @@ class Client(Protocol):
     invalid_record: int
     """The code that it reports for INVALID_RECORD."""
 
-    def producer(self, bootstrap: str, **options: Any) -> contextlib.AbstractAsyncContextManager[Producer]:
-        """A producer; options: acks (0, 1, "all"), codec, idempotent, login ((user, password))."""
+    def producer(
+        self,
+        bootstrap: str,
+        *,
+        acks: int | str = "all",
+        codec: str = "none",
+        idempotent: bool = False,
+        login: tuple[str, str] | None = None,
+        linger_ms: int = 5,
+    ) -> contextlib.AbstractAsyncContextManager[Producer]:
+        """A producer, until the block ends; `acks` is 0, 1 or "all", `login` is user and password of SASL PLAIN."""
         ...
 
-    async def consume(self, bootstrap: str, topic: str, count: int, **options: Any) -> list[Message]:
-        """The first `count` messages of a topic; options: group, login, fetch_bytes, timeout_s.
-
-        With a group, the offsets that were consumed are committed.
+    async def consume(
+        self,
+        bootstrap: str,
+        topic: str,
+        count: int,
+        *,
+        group: str | None = None,
+        login: tuple[str, str] | None = None,
+        fetch_bytes: int = LARGEST_BYTES,
+        timeout_s: float = CONSUME_S,
+    ) -> list[Message]:
+        """The first `count` messages of a topic; with a group, those after its commit, and they are committed.
 
         Raises:
             AssertionError: fewer came in time; the text says how many.
         """
         ...
 
-    def member(
-        self, bootstrap: str, topic: str, group: str
-    ) -> contextlib.AbstractAsyncContextManager[Member]:
+    def member(self, bootstrap: str, topic: str, group: str) -> contextlib.AbstractAsyncContextManager[Member]:
         """A member of a group, running until the block ends."""
         ...
 
@@ -161,7 +177,6 @@ class AioKafka:
         finally:
             await consumer.stop()
         return received
-
 
     @contextlib.asynccontextmanager
     async def member(self, bootstrap: str, topic: str, group: str) -> AsyncIterator[Member]:
@@ -298,7 +313,6 @@ class Confluent:
         finally:
             await asyncio.to_thread(consumer.close)
 
-
     @contextlib.asynccontextmanager
     async def member(self, bootstrap: str, topic: str, group: str) -> AsyncIterator[Member]:
         """See `Client`."""
@@ -380,14 +394,14 @@ class _ConfluentProducer:
         offsets: list[int | None] = [None] * len(messages)
         errors: list[confluent_kafka.KafkaError] = []
 
-        def delivered(place: int, error: confluent_kafka.KafkaError | None, message: confluent_kafka.Message) -> None:
+        def delivered(place: int, error: confluent_kafka.KafkaError | None, message: Any) -> None:
             if error is not None:
                 errors.append(error)
             offset = message.offset()
             offsets[place] = -1 if offset is None else offset
 
         for place, message in enumerate(messages):
-            optional = {} if message.timestamp_ms is None else {"timestamp": message.timestamp_ms}
+            optional: dict[str, Any] = {} if message.timestamp_ms is None else {"timestamp": message.timestamp_ms}
             while True:
                 try:
                     self._producer.produce(
@@ -396,7 +410,7 @@ class _ConfluentProducer:
                         key=message.key,
                         headers=cast("Any", list(message.headers)),
                         partition=message.partition,
-                        on_delivery=lambda error, sent, place=place: delivered(place, error, sent),
+                        on_delivery=partial(delivered, place),
                         **optional,
                     )
                     break
@@ -426,7 +440,7 @@ def _from_confluent(message: confluent_kafka.Message) -> Message:
     return Message(
         value=_bytes(message.value()),
         key=_bytes(message.key()),
-        headers=tuple((name, _bytes(content)) for name, content in message.headers() or ()),
+        headers=tuple((name, _bytes(content)) for name, content in cast("list[Any]", message.headers() or [])),
         timestamp_ms=message.timestamp()[1],
         partition=partition,
         offset=offset,

@@ -26,7 +26,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from support import ports
 from support.capture import RawClient
 from support.process import Child
@@ -87,7 +88,9 @@ def _require_java() -> None:
     with contextlib.suppress(IndexError, ValueError):
         if int(shown.split('"')[1].split(".")[0].split("-")[0]) >= MINIMUM_JAVA:
             return
-    raise KafkaUnavailable(f"Apache Kafka {VERSION} needs Java {MINIMUM_JAVA}+; found: {shown.strip().splitlines()[:1]}")
+    raise KafkaUnavailable(
+        f"Apache Kafka {VERSION} needs Java {MINIMUM_JAVA}+; found: {shown.strip().splitlines()[:1]}"
+    )
 
 
 def _copy_jars(cache: Path, target: Path) -> None:
@@ -192,9 +195,11 @@ class KafkaBroker:
 class KafkaCluster:
     """Brokers with the given node ids; every one is a voter of the controller quorum."""
 
-    def __init__(self, *, home: Path, node_ids: Sequence[int] = (3,), settings: Mapping[str, str] | None = None) -> None:
-        self._blocks = [ports.reserve() for _ in node_ids]
+    def __init__(
+        self, *, home: Path, node_ids: Sequence[int] = (3,), settings: Mapping[str, str] | None = None
+    ) -> None:
         jars = libraries()
+        self._blocks = [ports.reserve() for _ in node_ids]
         self.brokers = {
             node_id: KafkaBroker(jars=jars, home=home / f"node-{node_id}", node_id=node_id, block=block)
             for node_id, block in zip(node_ids, self._blocks, strict=True)

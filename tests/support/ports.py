@@ -20,12 +20,12 @@ class PortBlock:
 
     def __init__(self, guard: socket.socket) -> None:
         self._guard = guard
-        self.first: int = guard.getsockname()[1] + 1
+        self.first = int(guard.getsockname()[1]) + 1
         self._next = self.first
 
     def take(self, count: int = 1) -> int:
         """The first of the next `count` consecutive ports of the block."""
-        port = self._next
+        port: int = self._next
         if port + count > self.first + BLOCK - 1:
             raise ValueError(f"a block has {BLOCK - 1} ports")
         self._next += count

@@ -52,7 +52,9 @@ class Fetched:
 def plain_frame(api_key: int, version: int, body: bytes = b"", *, flexible: bool = False) -> bytes:
     """A request frame of any kind around `body`; `flexible` adds the (empty) tagged fields of request header 2."""
     name = CLIENT_ID.encode()
-    header = struct.pack(">hhih", api_key, version, PLAIN_CORRELATION_ID, len(name)) + name + (b"\x00" if flexible else b"")
+    header = (
+        struct.pack(">hhih", api_key, version, PLAIN_CORRELATION_ID, len(name)) + name + (b"\x00" if flexible else b"")
+    )
     return struct.pack(">i", len(header) + len(body)) + header + body
 
 
@@ -172,7 +174,9 @@ def ask_produce(
     return read_produced(client.ask(produce_frame(topic, records, version=version)), version)
 
 
-def ask_fetch(client: RawClient, topic: str | uuid.UUID, *, version: int = 11, offset: int = 0, max_bytes: int = 50_000_000) -> Fetched:
+def ask_fetch(
+    client: RawClient, topic: str | uuid.UUID, *, version: int = 11, offset: int = 0, max_bytes: int = 50_000_000
+) -> Fetched:
     """Fetches partition 0 and reads the answer.
 
     Raises:

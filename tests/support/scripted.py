@@ -1,11 +1,11 @@
 """A proxy in the test's own event loop, between a raw client and a broker that answers only when the test says so.
 
-    async with proxied(rules) as stage:
-        client = await stage.connect()
-        await client.send(produce_frame("payments", batch))
-        asked = await stage.broker.asked()          # what the proxy forwarded
-        await stage.broker.answer(asked, body)      # what it gets back
-        await client.read()                         # what the client is told
+async with proxied(rules) as stage:
+    client = await stage.connect()
+    await client.send(produce_frame("payments", batch))
+    asked = await stage.broker.asked()          # what the proxy forwarded
+    await stage.broker.answer(asked, body)      # what it gets back
+    await client.read()                         # what the client is told
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class Rules:
 
     def apply(self, text: str) -> None:
         """Swaps the ruleset."""
-        plan = compile_ruleset({"rules.yaml": text}, lambda _: "hex:" + hashlib.sha256(b"a key of the tests").hexdigest())
+        plan = compile_ruleset(
+            {"rules.yaml": text}, lambda _: "hex:" + hashlib.sha256(b"a key of the tests").hexdigest()
+        )
         self.generation += 1
         self.current = RuleSnapshot(
             plan=plan, generation=self.generation, digest=plan.digest, loaded_at=datetime.now(UTC)
