@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYX := $(shell find protocol rules -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
-.PHONY: demo test check bench image lock clean build
+.PHONY: demo test check bench bench-smoke image lock clean build
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -38,7 +38,10 @@ check: $(VENV)/.built ## ruff, mypy strict, import contracts
 	@$(BIN)/lint-imports
 
 bench: $(VENV)/.built ## kernel and proxy figures, as ratios in one run
-	@$(BIN)/python -m tests.bench
+	@PYTHONPATH=tests $(BIN)/python -m bench
+
+bench-smoke: $(VENV)/.built ## the same in about a minute
+	@PYTHONPATH=tests $(BIN)/python -m bench --smoke
 
 lock: ## resolve requirements.lock anew from pyproject.toml
 	@$(PYTHON) deploy/lock.py

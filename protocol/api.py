@@ -67,12 +67,13 @@ CREATE_TOPICS: Final = 19
 SASL_AUTHENTICATE: Final = 36
 DESCRIBE_CLUSTER: Final = 60
 DESCRIBE_TOPIC_PARTITIONS: Final = 75
+SHARE_FETCH: Final = 78
+SHARE_ACKNOWLEDGE: Final = 79
 
 _PASS, _READ, _REWRITE, _GUARD, _REFUSE = Mode.PASS, Mode.READ, Mode.REWRITE, Mode.GUARD, Mode.REFUSE
 _BETWEEN_BROKERS: Final = "between brokers"
 _CONTROLLER: Final = "to controllers"
 _REMOVED: Final = "removed in Kafka 4.0; was between brokers"
-_UNREAD_RECORDS: Final = "has records that the proxy cannot read yet"
 
 # key, name, mode, first and last version, first flexible version, note
 _ROWS: Final[tuple[tuple[int, str, Mode, int, int, int | None, str], ...]] = (
@@ -154,8 +155,8 @@ _ROWS: Final[tuple[tuple[int, str, Mode, int, int, int | None, str], ...]] = (
     (75, "DescribeTopicPartitions", _READ, 0, 0, 0, "topic ids"),
     (76, "ShareGroupHeartbeat", _PASS, 1, 1, 0, ""),
     (77, "ShareGroupDescribe", _PASS, 1, 1, 0, ""),
-    (78, "ShareFetch", _REFUSE, 1, 2, 0, _UNREAD_RECORDS),
-    (79, "ShareAcknowledge", _REFUSE, 1, 2, 0, "no use without ShareFetch"),
+    (78, "ShareFetch", _REWRITE, 1, 2, 0, "records; topic ids; node endpoints"),
+    (79, "ShareAcknowledge", _REWRITE, 1, 2, 0, "node endpoints"),
     (80, "AddRaftVoter", _PASS, 0, 1, 0, ""),
     (81, "RemoveRaftVoter", _PASS, 0, 0, 0, ""),
     (82, "UpdateRaftVoter", _REFUSE, 0, 0, 0, _CONTROLLER),

@@ -62,6 +62,7 @@ import array as array_module
 
 from wiremask.protocol.compression import compress, decompress, is_xerial
 from wiremask.protocol.errors import (
+    ContradictoryRecords,
     CorruptRecords,
     DecompressedTooLarge,
     InvalidRecords,
@@ -166,19 +167,19 @@ def split_batches(const uint8_t[::1] records not None, *, bint partial_tail):
         if size - at <= MAGIC_AT:
             if partial_tail:
                 break
-            raise CorruptRecords(f"a records field with {size - at} bytes behind its last batch")
+            raise ContradictoryRecords(f"a records field with {size - at} bytes behind its last batch")
         length = <int32_t>load32(data + at + LENGTH_AT)
         magic = <int8_t>data[at + MAGIC_AT]
         if length < LENGTH_MIN_V0:
-            raise CorruptRecords(f"a batch of length {length}")
+            raise ContradictoryRecords(f"a batch of length {length}")
         if length > size - at - LOG_OVERHEAD:
             if partial_tail:
                 break
-            raise CorruptRecords("a batch that leads past its records field")
+            raise ContradictoryRecords("a batch that leads past its records field")
         if not 0 <= magic <= 2:
             raise UnsupportedMagic(f"a batch of magic {magic}")
         if length < (LENGTH_MIN_V0, LENGTH_MIN_V1, LENGTH_MIN)[magic]:
-            raise CorruptRecords(f"a batch of magic {magic} and length {length}")
+            raise ContradictoryRecords(f"a batch of magic {magic} and length {length}")
         span = BatchSpan.__new__(BatchSpan)
         span.start = at
         at += LOG_OVERHEAD + length
@@ -243,7 +244,7 @@ def read_header(const uint8_t[::1] data not None, Py_ssize_t start=0):
         UnsupportedMagic: the batch is not of magic 2.
     """
     if not 0 <= start <= data.shape[0] - HEADER_SIZE:
-        raise CorruptRecords("a batch that is shorter than its header")
+        raise ContradictoryRecords("a batch that is shorter than its header")
     return load_header(&data[start])
 
 
@@ -265,7 +266,7 @@ cdef BatchHeader load_header(const uint8_t *at):
     if header.magic != 2:
         raise UnsupportedMagic(f"a batch of magic {header.magic}")
     if header.length < LENGTH_MIN:
-        raise CorruptRecords(f"a batch of magic 2 and length {header.length}")
+        raise ContradictoryRecords(f"a batch of magic 2 and length {header.length}")
     return header
 
 
@@ -381,11 +382,11 @@ cdef class Batch:
         if not 0 <= start <= end <= view.shape[0]:
             raise ValueError("a batch outside of its records field")
         if size < HEADER_SIZE:
-            raise CorruptRecords("a batch that is shorter than its header")
+            raise ContradictoryRecords("a batch that is shorter than its header")
         at = &view[start]
         cdef BatchHeader header = load_header(at)
         if header.length != size - LOG_OVERHEAD:
-            raise CorruptRecords(f"a batch of length {header.length} in a span of {size}")
+            raise ContradictoryRecords(f"a batch of length {header.length} in a span of {size}")
         with nogil:
             crc = crc32c_extend(0, at + ATTRIBUTES_AT, size - ATTRIBUTES_AT)
         if crc != header.crc:
@@ -412,7 +413,7 @@ cdef class Batch:
         if size > INT32_MAX:
             raise DecompressedTooLarge("a section beyond 2 GiB")
         if count < 0 or count > size // RECORD_SIZE_MIN:  # before memory is taken for that many
-            raise CorruptRecords(f"a batch of {count} records in {size} bytes")
+            raise ContradictoryRecords(f"a batch of {count} records in {size} bytes")
         if dense_offsets and count and self.header.last_offset_delta != count - 1:
             raise InvalidRecords(f"a batch of {count} records with lastOffsetDelta {self.header.last_offset_delta}")
         self.keys = array.clone(INTS, 2 * <Py_ssize_t>count, zero=False)
@@ -432,10 +433,10 @@ cdef class Batch:
         if fault == SOUND:
             return
         if fault == TRAILING_IN_SECTION:
-            raise CorruptRecords(f"a batch with bytes behind its {count} records")
+            raise ContradictoryRecords(f"a batch with bytes behind its {count} records")
         if fault == BAD_OFFSET and dense_offsets:
             raise InvalidRecords(f"record {walk.index}: {FAULTS[fault]}")
-        raise CorruptRecords(f"record {walk.index}: {FAULTS[fault]}")
+        raise ContradictoryRecords(f"record {walk.index}: {FAULTS[fault]}")
 
     @property
     def headers(self):

@@ -58,7 +58,13 @@ class RecordsError(ProtocolError):
 
 
 class CorruptRecords(RecordsError):
-    """A length, count, CRC or compressed section that contradicts the bytes."""
+    """A CRC or compressed section that contradicts the bytes."""
+
+
+class ContradictoryRecords(CorruptRecords):
+    """A length or count that contradicts the bytes; brokers give a producer another code for it than for a wrong CRC."""
+
+    kafka_code = ErrorCode.INVALID_RECORD
 
 
 class DecompressedTooLarge(RecordsError):
@@ -74,9 +80,7 @@ class UnsupportedCodec(RecordsError):
 
 
 class UnsupportedMagic(RecordsError):
-    """Records of a format (magic byte) that the proxy cannot read."""
-
-    kafka_code = ErrorCode.UNSUPPORTED_FOR_MESSAGE_FORMAT
+    """Records of a format (magic byte) that the proxy cannot read; Kafka counts a future one as corrupt."""
 
 
 class InvalidRecords(RecordsError):

@@ -31,6 +31,7 @@ from wiremask.protocol.messages.coordinator import FindCoordinatorResponse
 from wiremask.protocol.messages.fetch import FetchRequest, FetchResponse
 from wiremask.protocol.messages.metadata import MetadataResponse, make_topics_request
 from wiremask.protocol.messages.produce import PartitionRefusal, ProduceRequest, ProduceResponse, make_produce_response
+from wiremask.protocol.messages.share import ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse
 from wiremask.protocol.messages.topic import CreateTopicsResponse, DescribeTopicPartitionsResponse, topic_names
 from wiremask.proxy import metrics
 from wiremask.proxy.log import logger
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from wiremask.protocol.messages.fetch import FetchedPartition
     from wiremask.protocol.messages.node import Addresses
     from wiremask.protocol.messages.produce import ProducePartition
+    from wiremask.protocol.messages.share import ShareFetchedPartition
     from wiremask.protocol.splice import Edits
     from wiremask.proxy.limits import LimitsConfig
     from wiremask.proxy.topics import TopicNames
@@ -107,6 +109,8 @@ class Pipeline:
             apis.CREATE_TOPICS: self._created,
             apis.DESCRIBE_CLUSTER: self._cluster,
             apis.DESCRIBE_TOPIC_PARTITIONS: self._described,
+            apis.SHARE_FETCH: self._share_fetched,
+            apis.SHARE_ACKNOWLEDGE: self._share_acknowledged,
         }
 
     # Out: client to broker.
@@ -128,6 +132,8 @@ class Pipeline:
             case apis.PRODUCE:
                 return self._produce(session, header, frame, plan, looked_up=looked_up)
             case apis.FETCH:
+                return self._fetch(session, header, frame, plan, looked_up=looked_up)
+            case apis.SHARE_FETCH:
                 return self._fetch(session, header, frame, plan, looked_up=looked_up)
             case apis.API_VERSIONS:
                 return self._api_versions(header, frame)
@@ -181,7 +187,8 @@ class Pipeline:
     def _fetch(
         self, session: Session, header: RequestHeader, frame: Frame, plan: Plan, *, looked_up: bool
     ) -> RequestStep:
-        request = FetchRequest.read(memoryview(frame)[header.body_start :], header.version)
+        kind = FetchRequest if header.api.key == apis.FETCH else ShareFetchRequest
+        request = kind.read(memoryview(frame)[header.body_start :], header.version)
         if plan.acts_at("fetch") and not looked_up:
             # Before the request is forwarded: later the look-up would wait behind a long poll.
             step = self._look_up(session, [topic.topic_id for topic in request.topics])
@@ -247,7 +254,13 @@ class Pipeline:
         return edits or None
 
     def _fetched(self, back: _Returning) -> Edits | LookUp | None:
-        response = FetchResponse.read(back.body, back.version)
+        return self._read(back, FetchResponse.read(back.body, back.version))
+
+    def _share_fetched(self, back: _Returning) -> Edits | LookUp | None:
+        return self._read(back, ShareFetchResponse.read(back.body, back.version))
+
+    def _read(self, back: _Returning, response: FetchResponse | ShareFetchResponse) -> Edits | LookUp | None:
+        """Records on their way to a reader, by Fetch or ShareFetch."""
         edits = response.edit()
         response.put_addresses(edits, back.addresses)
         if not back.plan.acts_at("fetch"):
@@ -265,7 +278,7 @@ class Pipeline:
                 try:
                     masked = self._mask_fetched(partition, name, topic_plan)
                 except RecordsError as error:
-                    partition.fail(edits, error.kafka_code)
+                    partition.fail(edits, _code_for_reader(error))
                     refused.append(_refusal(name or topic.topic_id, partition.index, error))
                 else:
                     if masked is not None:
@@ -274,7 +287,9 @@ class Pipeline:
             _tell_refused(back.session, "fetch", refused)
         return edits or None
 
-    def _mask_fetched(self, partition: FetchedPartition, name: str | None, plan: TopicPlan | None) -> Pieces | None:
+    def _mask_fetched(
+        self, partition: FetchedPartition | ShareFetchedPartition, name: str | None, plan: TopicPlan | None
+    ) -> Pieces | None:
         if not partition.records:
             return None
         if name is None or plan is None:
@@ -305,6 +320,12 @@ class Pipeline:
 
     def _cluster(self, back: _Returning) -> Edits:
         response = DescribeClusterResponse.read(back.body, back.version)
+        edits = response.edit()
+        response.put_addresses(edits, back.addresses)
+        return edits
+
+    def _share_acknowledged(self, back: _Returning) -> Edits:
+        response = ShareAcknowledgeResponse.read(back.body, back.version)
         edits = response.edit()
         response.put_addresses(edits, back.addresses)
         return edits
@@ -348,7 +369,11 @@ class Pipeline:
 
     def is_heavy_response(self, exchange: Exchange, frame: Frame, plan: Plan) -> bool:
         """Whether masking this response would keep other connections waiting."""
-        return len(frame) >= self._limits.worker_bytes and exchange.api.key == apis.FETCH and plan.acts_at("fetch")
+        return (
+            len(frame) >= self._limits.worker_bytes
+            and exchange.api.key in {apis.FETCH, apis.SHARE_FETCH}
+            and plan.acts_at("fetch")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +435,17 @@ def _refusal(topic: str | bytes | None, partition: int, error: RecordsError) -> 
         message=f"wiremask: {error}",
         record_errors=error.record_errors if isinstance(error, RecordsRefused) else (),
     )
+
+
+def _code_for_reader(error: RecordsError) -> ErrorCode:
+    """The code of a partition whose records a reader does not get.
+
+    Readers expect few codes there and no other: Java's fail with an illegal state on one that no broker sends. What
+    cannot be read is corrupt to them, whatever the cause; the log names it.
+
+    Source: FetchCollector and ShareFetchCollector, handleInitializeErrors (Kafka 4.3).
+    """
+    return ErrorCode.UNKNOWN_TOPIC_ID if error.kafka_code == ErrorCode.UNKNOWN_TOPIC_ID else ErrorCode.CORRUPT_MESSAGE
 
 
 def _tell_refused(session: Session, at: str, refusals: list[PartitionRefusal]) -> None:

@@ -9,28 +9,31 @@ At load, in this order:
     source.py       YAML text -> nodes that know their place
     shape.py        nodes -> members, lists, texts, words; what does not fit is recorded in errors.py
     language.py     files and rules, with keyring.py (keys.py), topics.py and fields.py (selector.py, maskwords.py,
-                    idempotence.py); out come rule.py's values
+                    idempotence.py), condition.py; out come rule.py's values
     ruletests.py    the tests that rules carry
     plan.py         rules -> Plan; per topic, automaton.py joins the paths of all its rules into one machine
 
 For each batch:
 
-    plan.match(topic, at) -> TopicPlan.mask(buffer, spans) -> jsonmask.pyx walks the bytes, keyed.py does keyed masks
+    plan.for_client(client).match(topic, at) -> TopicPlan.mask(buffer, spans) -> jsonmask.pyx walks the bytes, keyed.py does keyed masks
     for the whole batch -> outcome.py
 
 README.md beside this file is the reference of the language.
 """
 
 from wiremask.rules.automaton import AutomatonTooLarge
+from wiremask.rules.condition import Client
 from wiremask.rules.errors import KeyUnavailable, RuleError, RuleSetInvalid
 from wiremask.rules.keys import KeyReference
 from wiremask.rules.language import compile_ruleset
 from wiremask.rules.outcome import Failure, Outcome, Reason
-from wiremask.rules.plan import Plan, TopicPlan
+from wiremask.rules.plan import ClientPlan, Plan, TopicPlan
 from wiremask.rules.rule import Direction, Field, Rule
 
 __all__ = [
     "AutomatonTooLarge",
+    "Client",
+    "ClientPlan",
     "Direction",
     "Failure",
     "Field",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from wiremask.rules.automaton import AutomatonTooLarge
+from wiremask.rules.condition import Condition, ConditionInvalid, read_condition
 from wiremask.rules.errors import Faults, Mark, RuleError, RuleSetInvalid
 from wiremask.rules.fields import check_headers, check_key, read_value
 from wiremask.rules.keyring import KeyRing
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 API_VERSION = "wiremask.dev/v1"
 KIND = "RuleSet"
 TOTAL_LIMIT_CHARACTERS = 1 << 22
+CONDITION_LIMIT_CHARACTERS = 4096
 
 FILE = Words(
     of="a ruleset file",
@@ -44,11 +46,11 @@ FILE = Words(
 METADATA = Words(of="`metadata`", known=("name",), required=("name",))
 RULE = Words(
     of="a rule",
-    known=("name", "topics", "exceptTopics", "at", "mode", "value", "onUnreadable", "onUnmaskable", "tests"),
+    known=("name", "topics", "exceptTopics", "at", "when", "mode", "value", "onUnreadable", "onUnmaskable", "tests"),
     required=("name", "topics", "at"),
-    later=("when", "key", "headers"),
+    later=("key", "headers"),
 )
-WHEN = Words(of="`when`", known=("client", "record"))
+WHEN = Words(of="`when`", known=("client",), later=("record",))
 POLICIES = ("reject", "redact")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -199,6 +201,7 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
     mode = member(members, "mode")
     if mode is not None:
         read_word(mode, "mode", ("enforce",), faults, later=("observe",))
+    client = _read_when(members, faults)
     _check_later(members, reading.keys, faults)
     value = member(members, "value")
     if value is None and "key" not in members and "headers" not in members:
@@ -220,6 +223,7 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
         topics=topics,
         at=at,
         fields=fields,
+        client=client,
         on_unreadable=cast("OnUnreadable", on_unreadable),
         on_unmaskable=cast("OnUnmaskable", on_unmaskable),
     )
@@ -237,16 +241,32 @@ def _read_rule_name(node: Node, reading: _Reading, faults: Faults) -> str | None
     return name
 
 
+def _read_when(members: dict[str, Entry], faults: Faults) -> Condition | None:
+    when = member(members, "when")
+    conditions = None if when is None else read_members(when, WHEN, faults)
+    if when is None or conditions is None:
+        return None
+    client, record = member(conditions, "client"), member(conditions, "record")
+    if record is not None:
+        read_items(record, "`record` is a list of conditions", faults)
+    if client is None:
+        if record is None:
+            faults.add(when.mark, "`when` lacks `client`; add it, or delete `when`")
+        return None
+    text = read_text(client, "`client` is a CEL expression", faults, limit=CONDITION_LIMIT_CHARACTERS)
+    if text is None or not isinstance(client, Scalar):
+        return None
+    try:
+        return read_condition(text)
+    except ConditionInvalid as error:
+        for offset, message in error.faults:
+            faults.add(place_in(client, offset), message)
+        return None
+
+
 def _check_later(members: dict[str, Entry], keys: KeyRing, faults: Faults) -> None:
     """Reads what is refused already, so that its other faults are told in the same run."""
-    when, key, headers = member(members, "when"), member(members, "key"), member(members, "headers")
-    if when is not None:
-        conditions = read_members(when, WHEN, faults) or {}
-        client, record = member(conditions, "client"), member(conditions, "record")
-        if client is not None:
-            read_text(client, "`client` is a CEL expression", faults, limit=4096)
-        if record is not None:
-            read_items(record, "`record` is a list of conditions", faults)
+    key, headers = member(members, "key"), member(members, "headers")
     if key is not None:
         check_key(key, keys=keys, faults=faults)
     if headers is not None:
@@ -314,7 +334,7 @@ def _try_rule(rule: Rule, tests: tuple[RuleTest, ...], faults: Faults, json_dept
 
 
 def _try_topics(plan: Plan) -> None:
-    """Compiles what the ruleset does to each topic that it names, and to one topic of each glob.
+    """Compiles what the ruleset does to each topic that it names, and to one topic of each glob, for some clients.
 
     Rules that compile alone may be too much together; that should show here and not when a record comes.
     """
@@ -324,7 +344,7 @@ def _try_topics(plan: Plan) -> None:
             for at in sorted(rule.at):
                 try:
                     if pattern.sample is not None:
-                        plan.match(pattern.sample, at)
+                        plan.try_topic(pattern.sample, at)
                 except AutomatonTooLarge:
                     message = (
                         "the paths of all rules for one of these topics multiply; "

@@ -1,14 +1,20 @@
 """A ruleset made ready to act: which rules touch a topic, and one compiled program for all of them.
 
-A `Plan` is an immutable snapshot; a reload makes another one. What it remembers about topics changes no answer.
+A `Plan` is an immutable snapshot; a reload makes another one. What it remembers about topics and clients changes no
+answer.
+
+Rules with a condition act for some clients. Where a condition does not say (what it asks for is not known, or it cannot
+be evaluated), it counts as true for the fields of its rule that mask and as false for those that exempt.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from wiremask.rules.automaton import AutomatonTooLarge, Selection
+from wiremask.rules.condition import NOBODY, Client
 from wiremask.rules.jsonmask import JsonMasker
 
 if TYPE_CHECKING:
@@ -20,7 +26,14 @@ if TYPE_CHECKING:
     from wiremask.rules.rule import Direction, Rule
 
 TOPICS_REMEMBERED = 16384
+DECISIONS_REMEMBERED = 16384
 PROGRAMS_REMEMBERED = 1024
+
+Parts = tuple[int, ...]
+"""What acts, in order of precedence: the number of a rule, or, for its fields that mask alone, `~number`."""
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class TopicPlan:
@@ -73,8 +86,20 @@ class TopicPlan:
         return self._masker.mask(buffer, values)
 
 
+class ClientPlan(Protocol):
+    """What a ruleset does for one client."""
+
+    def acts_at(self, at: Direction) -> bool:
+        """Whether any rule may act in this direction on whatever topic."""
+        ...
+
+    def match(self, topic: str, at: Direction) -> TopicPlan | None:
+        """What happens to a topic's values in one direction; None if no rule touches them."""
+        ...
+
+
 class Plan:
-    """A compiled ruleset.
+    """A compiled ruleset. By itself it is the plan for a client of whom nothing is known.
 
     Attributes:
         name: of the ruleset.
@@ -82,7 +107,18 @@ class Plan:
         rules: all rules, in order of precedence.
     """
 
-    __slots__ = ("_by_direction", "_json_depth", "_lock", "_matches", "_programs", "digest", "name", "rules")
+    __slots__ = (
+        "_by_direction",
+        "_conditional",
+        "_decisions",
+        "_json_depth",
+        "_lock",
+        "_matches",
+        "_programs",
+        "digest",
+        "name",
+        "rules",
+    )
 
     def __init__(self, *, name: str, digest: str, rules: Sequence[Rule], json_depth: int) -> None:
         self.name = name
@@ -93,10 +129,12 @@ class Plan:
             "produce": tuple(number for number, rule in enumerate(self.rules) if "produce" in rule.at),
             "fetch": tuple(number for number, rule in enumerate(self.rules) if "fetch" in rule.at),
         }
+        self._conditional = frozenset(number for number, rule in enumerate(self.rules) if rule.client is not None)
         self._lock = Lock()
-        # Two steps, so that what clients can make up, topic names, costs little: many names, few sets of rules.
+        # In steps, so that what clients can make up, names, costs little: many names, few sets of rules.
         self._matches: dict[tuple[str, Direction], tuple[int, ...]] = {}
-        self._programs: dict[tuple[Direction, tuple[int, ...]], TopicPlan] = {}
+        self._decisions: dict[tuple[Client, str, Direction], Parts] = {}
+        self._programs: dict[tuple[Direction, Parts], TopicPlan] = {}
 
     def __repr__(self) -> str:
         return f"Plan(name={self.name!r}, digest={self.digest!r}, rules={len(self.rules)})"
@@ -105,37 +143,96 @@ class Plan:
         """Whether any rule acts in this direction on whatever topic."""
         return bool(self._by_direction[at])
 
-    def match(self, topic: str, at: Direction) -> TopicPlan | None:
+    def for_client(self, client: Client) -> ClientPlan:
+        """The plan for a client; the ruleset itself where no rule has a condition."""
+        return _PlanForClient(self, client) if self._conditional else self
+
+    def match(self, topic: str, at: Direction, client: Client = NOBODY) -> TopicPlan | None:
         """What happens to a topic's values in one direction; None if no rule touches them.
 
         The first call for a topic tries every rule, and compiles unless the same rules met before; later calls are two
-        look-ups. The oldest answers are forgotten beyond TOPICS_REMEMBERED and PROGRAMS_REMEMBERED.
+        look-ups. Conditions are decided once for a client and topic. The oldest answers are forgotten beyond
+        TOPICS_REMEMBERED, DECISIONS_REMEMBERED and PROGRAMS_REMEMBERED.
 
         Raises:
             AutomatonTooLarge: rules that met first on this topic are too many or too general to compile together
                 (`compile_ruleset` tries all topics that the ruleset names). The values must not pass.
         """
+        parts = self._matched(topic, at)
+        if self._conditional and not self._conditional.isdisjoint(parts):
+            parts = self._decided(parts, client, topic, at)
+        return self._program(parts, at) if parts else None
+
+    def try_topic(self, topic: str, at: Direction) -> None:
+        """Compiles what happens to a topic where every condition holds, and where none can be decided.
+
+        Raises:
+            AutomatonTooLarge: the rules that meet on it are too large together.
+        """
+        matched = self._matched(topic, at)
+        if matched:
+            self._program(matched, at)
+            self.match(topic, at)
+
+    def _matched(self, topic: str, at: Direction) -> tuple[int, ...]:
+        """The rules for a topic, whatever their conditions."""
         matched = self._matches.get((topic, at))
         if matched is None:
             matched = tuple(number for number in self._by_direction[at] if self.rules[number].topics.matches(topic))
-            self._remember_match((topic, at), matched)
-        if not matched:
-            return None
-        program = self._programs.get((at, matched))
-        return self._compile(at, matched) if program is None else program
+            self._remember(self._matches, (topic, at), matched, TOPICS_REMEMBERED)
+        return matched
 
-    def _compile(self, at: Direction, matched: tuple[int, ...]) -> TopicPlan:
-        program = TopicPlan([self.rules[number] for number in matched], at, json_depth=self._json_depth)
+    def _decided(self, matched: tuple[int, ...], client: Client, topic: str, at: Direction) -> Parts:
+        """What of the rules for a topic acts for a client."""
+        parts = self._decisions.get((client, topic, at))
+        if parts is None:
+            parts = tuple(part for part in (self._part(number, client, topic) for number in matched) if part is not None)
+            self._remember(self._decisions, (client, topic, at), parts, DECISIONS_REMEMBERED)
+        return parts
+
+    def _part(self, number: int, client: Client, topic: str) -> int | None:
+        rule = self.rules[number]
+        holds = True if rule.client is None else rule.client.holds(client, topic)
+        if holds is None:
+            masking = rule.masking_fields
+            return number if masking == rule.fields else ~number if masking else None
+        return number if holds else None
+
+    def _program(self, parts: Parts, at: Direction) -> TopicPlan:
+        program = self._programs.get((at, parts))
+        if program is None:
+            program = TopicPlan([self._rule(part) for part in parts], at, json_depth=self._json_depth)
+            program = self._remember(self._programs, (at, parts), program, PROGRAMS_REMEMBERED)
+        return program
+
+    def _rule(self, part: int) -> Rule:
+        if part >= 0:
+            return self.rules[part]
+        rule = self.rules[~part]
+        return replace(rule, fields=rule.masking_fields)
+
+    def _remember(self, answers: dict[K, V], key: K, answer: V, limit: int) -> V:
+        """Keeps an answer, and gives the one that is kept."""
         with self._lock:
-            if len(self._programs) >= PROGRAMS_REMEMBERED:
-                del self._programs[next(iter(self._programs))]
-            return self._programs.setdefault((at, matched), program)
-
-    def _remember_match(self, key: tuple[str, Direction], matched: tuple[int, ...]) -> None:
-        with self._lock:
-            if len(self._matches) >= TOPICS_REMEMBERED:
-                del self._matches[next(iter(self._matches))]
-            self._matches[key] = matched
+            if len(answers) >= limit:
+                del answers[next(iter(answers))]
+            return answers.setdefault(key, answer)
 
 
-__all__ = ["AutomatonTooLarge", "Plan", "TopicPlan"]
+class _PlanForClient:
+    """A ruleset with conditions, for one client."""
+
+    __slots__ = ("_client", "_plan")
+
+    def __init__(self, plan: Plan, client: Client) -> None:
+        self._plan = plan
+        self._client = client
+
+    def acts_at(self, at: Direction) -> bool:
+        return self._plan.acts_at(at)
+
+    def match(self, topic: str, at: Direction) -> TopicPlan | None:
+        return self._plan.match(topic, at, self._client)
+
+
+__all__ = ["AutomatonTooLarge", "ClientPlan", "Plan", "TopicPlan"]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from wiremask.rules.masks import Keep
+
 if TYPE_CHECKING:
+    from wiremask.rules.condition import Condition
     from wiremask.rules.masks import Mask, OnUnmaskable, OnUnreadable
     from wiremask.rules.selector import Path
     from wiremask.rules.topics import TopicFilter
@@ -38,6 +41,7 @@ class Rule:
         line: of the rule's name, counted from 1; so is `column`.
         at: the directions that the rule acts in; at least one.
         fields: in order of precedence, the first that selects a leaf decides it; at least one.
+        client: what must hold of the client for the rule to act; None if it acts for every client.
         on_unreadable: what a produced value that is no valid JSON comes to.
         on_unmaskable: what a produced value comes to if a field has a type that its mask does not take.
     """
@@ -49,5 +53,11 @@ class Rule:
     topics: TopicFilter
     at: frozenset[Direction]
     fields: tuple[Field, ...]
+    client: Condition | None = None
     on_unreadable: OnUnreadable = "reject"
     on_unmaskable: OnUnmaskable = "reject"
+
+    @property
+    def masking_fields(self) -> tuple[Field, ...]:
+        """The fields that mask, without those that exempt."""
+        return tuple(field for field in self.fields if not isinstance(field.mask, Keep))

@@ -5,6 +5,7 @@ what no edit names is passed on as it came. `make` functions write the few messa
 
     produce.py            Produce: records in, refusals merged into the broker's answer
     fetch.py              Fetch: limits lowered on the way out, records changed or withheld on the way back
+    share.py              ShareFetch and ShareAcknowledge: records of share groups, addresses
     metadata.py           Metadata: broker addresses, topic ids; the look-ups of the proxy's own
     coordinator.py        FindCoordinator: broker addresses
     cluster.py            DescribeCluster: broker addresses

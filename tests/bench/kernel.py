@@ -225,7 +225,8 @@ def settle_allocator() -> None:
     fault: 452 of them for one batch of 1 MB, which doubles the kernel's time or does not, after what else was allocated.
     To free one mapped block of 32 MB raises both of glibc's thresholds to their limit; its pages are never touched.
     """
-    del bytearray(SETTLING_BYTES)[:]
+    block = bytearray(SETTLING_BYTES)
+    del block
 
 
 def _time_ns(run: Callable[[], object], *, at_least_s: float) -> float:

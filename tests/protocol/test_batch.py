@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from wiremask.protocol.batch import Batch, crc32c, read_header, split_batches
 from wiremask.protocol.compression import Codec, compress, is_xerial
 from wiremask.protocol.errors import (
+    ContradictoryRecords,
     CorruptRecords,
     DecompressedTooLarge,
     InvalidRecords,
@@ -246,7 +247,7 @@ def test_refuses_offset_deltas_that_lie(deltas, last, dense):
         read(batch_of(section, 2, last_offset_delta=last), dense_offsets=dense)
 
     unreadable = max(deltas) > 1 << 30
-    assert type(caught.value) is (InvalidRecords if dense and not unreadable else CorruptRecords)
+    assert type(caught.value) is (InvalidRecords if dense and not unreadable else ContradictoryRecords)
 
 
 # --- Lies ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,219 @@
+"""The bench itself: that both sides do the same, that the relay relays, and that the figures are what they are called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka.record import default_records
+from bench import __main__ as command
+from bench import kernel, records, report, traffic, wire
+from bench.stats import spread
+from support import ports
+from support.wait import eventually
+
+RELAY = Path(kernel.__file__).with_name("relay.py")
+
+
+@pytest.mark.parametrize("count", [1, 15, 200])
+def test_both_sides_give_the_same_masked_records(count: int) -> None:
+    original = kernel.build_batch(records.values(count))
+
+    ours = kernel.mask_by_kernel(kernel.compile_plan(), original)
+
+    theirs = kernel.mask_in_python(original)
+    assert kernel.read_values(ours) == kernel.read_values(theirs)
+    assert len(kernel.read_values(ours)) == count
+
+
+def test_all_four_fields_are_masked_and_no_others() -> None:
+    (value,) = records.values(1)
+    original = kernel.build_batch([value])
+
+    (masked,) = kernel.read_values(kernel.mask_by_kernel(kernel.compile_plan(), original))
+
+    before, after = json.loads(value), json.loads(masked)
+    assert after["customer"].pop("ssn") == "*******1000"
+    assert after["customer"].pop("phone") == "*" * (len(before["customer"].pop("phone")) - 3) + "000"
+    assert after["customer"].pop("email") == "[redacted]"
+    assert after["card"].pop("number") == "4111 1*********1111"
+    del before["customer"]["ssn"], before["customer"]["email"], before["card"]["number"]
+    assert after == before
+
+
+@pytest.mark.parametrize("text", ["", "1", "1234", "12345", "1234567890", "12345678901"])
+def test_both_sides_hide_short_values_alike(text: str) -> None:
+    document = {"customer": {"ssn": text, "phone": text, "email": text}, "card": {"number": text}}
+    original = kernel.build_batch([json.dumps(document, separators=(",", ":")).encode()])
+
+    ours = kernel.mask_by_kernel(kernel.compile_plan(), original)
+
+    assert kernel.read_values(ours) == kernel.read_values(kernel.mask_in_python(original))
+
+
+def test_refuses_to_compare_sides_that_mask_differently() -> None:
+    masked = kernel.mask_in_python(kernel.build_batch(records.values(2)))
+    other = kernel.mask_in_python(kernel.build_batch(records.values(3)[1:]))
+
+    with pytest.raises(kernel.NothingToCompareWith):
+        kernel.require_equal(masked, other)
+
+
+def test_refuses_to_compare_sides_that_do_not_mask() -> None:
+    clear = kernel.build_batch(records.values(2))
+
+    with pytest.raises(kernel.NothingToCompareWith):
+        kernel.require_equal(clear, clear)
+
+
+def test_refuses_to_compare_with_an_aiokafka_that_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "DefaultRecordBatchBuilder", default_records._DefaultRecordBatchBuilderPy)
+
+    with pytest.raises(kernel.NothingToCompareWith, match="C extension"):
+        kernel.require_compiled_aiokafka()
+
+
+def test_measures_the_kernel_and_writes_the_figures(tmp_path: Path) -> None:
+    result = kernel.measure("16 KB", pairs=3, pair_s=0.005)
+
+    report.write_json(tmp_path / "out" / "bench.json", kernels=[result], on_the_wire=None)
+    (written,) = json.loads((tmp_path / "out" / "bench.json").read_text())["kernel"]
+    assert written["ratio"]["count"] == 3
+    assert written["ratio"]["low"] <= written["ratio"]["median"] <= written["ratio"]["high"]
+    assert written["bytes_per_second"] == pytest.approx(records.VALUE_BYTES / written["ours_ns"]["median"] * 1e9)
+    assert written["passed"] == (written["ratio"]["low"] >= kernel.BAR)
+
+
+def test_fails_when_the_bar_is_missed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kernel, "BAR", 1e9)
+    monkeypatch.setattr(command, "_measure_kernel", lambda *, smoke: [kernel.measure("16 KB", pairs=2, pair_s=0.005)])
+
+    code = command.main(["--smoke", "--kernel-only", "--json", str(tmp_path / "bench.json")])
+
+    assert code == 1
+    assert "MISSED" in capsys.readouterr().out
+
+
+def test_interval_of_nine_runs_from_the_second_least_to_the_second_greatest() -> None:
+    found = spread([9.0, 1.0, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0, 5.0])
+
+    assert (found.minimum, found.low, found.median, found.high, found.maximum) == (1, 2, 5, 8, 9)
+    assert found.confidence == pytest.approx(1 - 2 * (1 + 9) / 2**9)
+
+
+def test_interval_of_too_few_runs_says_how_little_it_is_worth() -> None:
+    found = spread([3.0, 1.0])
+
+    assert (found.low, found.high, found.confidence) == (1, 3, 0.5)
+
+
+def test_clock_counts_the_cpu_of_the_process_and_not_its_sleep() -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
+    with subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        clock = traffic.CpuClock(process.pid)
+
+        used = clock.read()
+        time.sleep(0.2)
+        later = clock.read()
+        process.communicate(b"\n")
+
+    assert 0.3 <= used < 0.45
+    assert later - used < 0.05
+
+
+def test_reads_the_size_of_stored_batches_from_their_heads(tmp_path: Path) -> None:
+    whole, rest = kernel.build_batch(records.values(15)), kernel.build_batch(records.values(2))
+    segment = tmp_path / "00000000000000000000.log"
+    segment.write_bytes(whole + whole + rest)
+
+    mean = traffic.mean_batch_bytes([segment])
+
+    assert mean == len(whole)
+    assert traffic.holds(segment, wire.SECRET)
+    assert not traffic.holds(segment, b"no such text")
+
+
+@pytest.fixture
+def relayed() -> Iterator[tuple[socket.socket, int]]:
+    """A listening socket behind a relay, and the relay's port."""
+    block = ports.reserve()
+    port = block.take()
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+        command = [sys.executable, str(RELAY), str(port), str(upstream.getsockname()[1])]
+        with subprocess.Popen(command) as process:
+            try:
+                eventually(lambda: _connects(port), what="the relay listening")
+                upstream.accept()[0].close()
+                yield upstream, port
+            finally:
+                process.terminate()
+    block.release()
+
+
+def _connects(port: int) -> bool:
+    with socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+
+
+def test_relay_gives_every_byte_to_a_slow_reader_and_the_answer_back(relayed: tuple[socket.socket, int]) -> None:
+    upstream, port = relayed
+    data = os.urandom(1 << 20) * 24
+    received = hashlib.sha256()
+
+    def read_slowly() -> None:
+        connection, _ = upstream.accept()
+        with connection:
+            while piece := connection.recv(100_000):
+                received.update(piece)
+                time.sleep(0.0005)
+            connection.sendall(received.digest())
+
+    reader = threading.Thread(target=read_slowly)
+    reader.start()
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        answer = client.makefile("rb").read()
+    reader.join(20)
+
+    assert answer == hashlib.sha256(data).digest()
+
+
+def test_relay_ends_a_connection_whose_other_side_is_gone(relayed: tuple[socket.socket, int]) -> None:
+    upstream, port = relayed
+
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        upstream.accept()[0].close()
+
+        rest = client.recv(1)
+
+    assert rest == b""
+
+
+@pytest.mark.broker
+@pytest.mark.timeout(180)
+def test_measures_the_proxy_next_to_the_relay_on_a_real_broker(tmp_path: Path) -> None:
+    loads = (wire.Load(name="1 MB", batch_bytes=1_000_000, count=20_000),)
+    told: list[str] = []
+
+    measured = wire.measure(tmp_path, loads=loads, rounds=1, progress=told.append)
+
+    assert [(row.direction, row.lane) for row in measured.results] == [
+        (direction, lane) for direction in ("produce", "fetch") for lane in ("relay", "no rule", "rule")
+    ]
+    assert all(row.cpu_per_gb.minimum > 0 for row in measured.results)
+    assert all(row.ratio.median == 1 for row in measured.results if row.lane == "relay")
+    assert len(told) == wire.count_runs(loads, 1)
