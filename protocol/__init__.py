@@ -11,6 +11,7 @@ The way of a request, from the socket to the records:
     messages/        one file a family: views of a body, the edits that they allow, the answers of the proxy's own
     batch.pyx        records into batches and spans of keys and values, and back
     compression.py   the codecs of batches, bounded while they expand
+    sasl.py          a login as it passes: when it is complete, and who it is
     errors.py        what can be wrong, and what the client is told
 
 How a message is read, once for all messages: Kafka's own definitions (schema.py) are compiled for the fields that a

@@ -47,6 +47,10 @@ class UnknownApi(ProtocolError):
     """An api key or version that the api table lacks, or refuses."""
 
 
+class RefusedLogin(ProtocolError):
+    """A SASL login that the proxy cannot follow, so that it would not know tokens from requests."""
+
+
 class MalformedMessage(ProtocolError):
     """The body of a frame does not follow its schema to the last byte."""
 
@@ -62,7 +66,7 @@ class CorruptRecords(RecordsError):
 
 
 class ContradictoryRecords(CorruptRecords):
-    """A length or count that contradicts the bytes; brokers give a producer another code for it than for a wrong CRC."""
+    """A length or count that contradicts the bytes; brokers give producers another code for it than for a wrong CRC."""
 
     kafka_code = ErrorCode.INVALID_RECORD
 

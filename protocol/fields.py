@@ -94,6 +94,13 @@ class Text(TextSlot):
     put = _put_text
 
 
+class Bytes(BytesSlot):
+    """A bytes field, as a view of the body; None where it is null."""
+
+    kind = "bytes"
+    optional = True
+
+
 class Records(BytesSlot):
     """A records field, as a view of the body; None where it is null."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Buffer
 
 
@@ -78,7 +80,7 @@ class Edits:
         return pieces
 
 
-def size_of(pieces: list[Buffer] | tuple[Buffer, ...]) -> int:
+def size_of(pieces: Sequence[Buffer]) -> int:
     """How many bytes the pieces have together."""
     return sum(memoryview(piece).nbytes for piece in pieces)
 

@@ -107,7 +107,13 @@ def render(config: Config) -> str:
 
 
 def _conflicts(config: Config) -> Iterator[tuple[KeyPath, str]]:
-    """What two sections cannot both have."""
+    """What two settings cannot both have."""
+    limits = config.limits
+    if limits.buffered_bytes < 2 * limits.frame_bytes:
+        yield (
+            ("limits", "bufferedBytes"),
+            f"a frame may have {limits.frame_bytes} bytes (frameBytes); write at least {2 * limits.frame_bytes}",
+        )
     seen: dict[str, int] = {}
     for place, listener in enumerate(config.listeners):
         where: KeyPath = ("listeners", place)

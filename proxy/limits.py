@@ -13,8 +13,14 @@ class LimitsConfig(Section):
     frame_bytes: int = Field(default=104_857_600, ge=1024, le=2**31 - 1)
     """The largest frame that is read, either way: Kafka's own socket.request.max.bytes."""
 
-    decompressed_bytes: int = Field(default=134_217_728, ge=1024, le=2**31 - 1)
+    buffered_bytes: int = Field(default=268_435_456, ge=2048)
+    """What all frames of the process may take in memory: at least twice `frameBytes`."""
+
+    decompressed_bytes: int = Field(default=67_108_864, ge=1024, le=2**31 - 1)
     """The largest records section that one batch may expand to."""
+
+    stalled_seconds: float = Field(default=30, gt=0)
+    """How long a connection may hold memory without moving a byte while others wait for it."""
 
     json_depth: int = Field(default=64, ge=1, le=1024)
     """Objects and arrays inside each other in a value."""
@@ -26,7 +32,7 @@ class LimitsConfig(Section):
     """Requests of one connection that wait for an answer; at the limit its socket is not read."""
 
     worker_bytes: int = Field(default=262_144, ge=0)
-    """Frames of this size and more are masked on a worker thread, so that others do not wait."""
+    """Frames of this size, and batches that expand beyond it, are masked on a worker thread: others do not wait."""
 
     connect_seconds: float = Field(default=10, gt=0)
     """Until a broker must have taken a connection."""

@@ -35,6 +35,13 @@ class NodesConfig(Section):
         return self
 
 
+class ListenerSaslConfig(Section):
+    """Section `listeners[].sasl`: how the logins that pass are read."""
+
+    principal_claim: str = Field(default="sub", min_length=1)
+    """The claim of an OAUTHBEARER token that the brokers take for the name (`sasl.oauthbearer.sub.claim.name`)."""
+
+
 class ListenerConfig(Section):
     """One entry of `listeners`."""
 
@@ -52,6 +59,9 @@ class ListenerConfig(Section):
 
     nodes: NodesConfig = NodesConfig()
     """Which broker nodes have a port."""
+
+    sasl: ListenerSaslConfig = ListenerSaslConfig()
+    """How the logins that pass are read."""
 
     @model_validator(mode="after")
     def _ports_exist(self) -> ListenerConfig:

@@ -25,12 +25,18 @@ unreadable_values = Counter(
 refused_partitions = Counter(
     "wiremask_refused_partitions_total", "Partitions of a request or response that were refused.", ["at", "code"]
 )
+outgrown_partitions = Counter(
+    "wiremask_outgrown_partitions_total", "Produced partitions that masks made too large for the broker."
+)
 refused_requests = Counter("wiremask_refused_requests_total", "Requests refused as a whole.", ["reason"])
 topic_lookups = Counter("wiremask_topic_lookups_total", "Metadata requests of the proxy's own, for topic ids.")
 nodes_outside_range = Counter(
     "wiremask_nodes_outside_range_total", "Broker nodes in a response that no listener port serves.", ["listener"]
 )
 nodes_unknown = Counter("wiremask_nodes_unknown_total", "Connections closed because no source knew the node's address.")
+buffered_bytes = Gauge("wiremask_buffered_bytes", "Memory that frames take, of limits.bufferedBytes.")
+frames_waiting = Gauge("wiremask_frames_waiting", "Large frames that wait for memory, unread.")
+
 ruleset_generation = Gauge("wiremask_ruleset_generation", "Counts the rulesets applied since the start.")
 ruleset_rules = Gauge("wiremask_ruleset_rules", "Rules in the current ruleset.")
 ruleset_reloads = Counter("wiremask_ruleset_reloads_total", "Reloads, by outcome.", ["outcome"])

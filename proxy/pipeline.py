@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wiremask.protocol import api as apis
-from wiremask.protocol.errors import ErrorCode, ProtocolError, RecordsError, UnknownApi
+from wiremask.protocol.errors import ErrorCode, ProtocolError, RecordsError
 from wiremask.protocol.frame import frame_pieces
 from wiremask.protocol.header import (
     RequestHeader,
@@ -31,11 +31,18 @@ from wiremask.protocol.messages.coordinator import FindCoordinatorResponse
 from wiremask.protocol.messages.fetch import FetchRequest, FetchResponse
 from wiremask.protocol.messages.metadata import MetadataResponse, make_topics_request
 from wiremask.protocol.messages.produce import PartitionRefusal, ProduceRequest, ProduceResponse, make_produce_response
+from wiremask.protocol.messages.sasl import (
+    SaslAuthenticateRequest,
+    SaslAuthenticateResponse,
+    SaslHandshakeRequest,
+    SaslHandshakeResponse,
+)
 from wiremask.protocol.messages.share import ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse
 from wiremask.protocol.messages.topic import CreateTopicsResponse, DescribeTopicPartitionsResponse, topic_names
+from wiremask.protocol.splice import size_of
 from wiremask.proxy import metrics
 from wiremask.proxy.log import logger
-from wiremask.proxy.masking import RecordsRefused, mask_fetched, mask_produced
+from wiremask.proxy.masking import RecordsRefused, Work, mask_fetched, mask_produced
 from wiremask.proxy.session import Exchange, Pieces, Session
 from wiremask.rules import AutomatonTooLarge
 
@@ -49,7 +56,7 @@ if TYPE_CHECKING:
     from wiremask.protocol.splice import Edits
     from wiremask.proxy.limits import LimitsConfig
     from wiremask.proxy.topics import TopicNames
-    from wiremask.rules import Direction, Plan, TopicPlan
+    from wiremask.rules import ClientPlan, Direction, Plan, TopicPlan
 
 _log = logger()
 
@@ -105,6 +112,8 @@ class Pipeline:
             apis.FETCH: self._fetched,
             apis.METADATA: self._metadata,
             apis.FIND_COORDINATOR: self._coordinator,
+            apis.SASL_HANDSHAKE: self._login_offered,
+            apis.SASL_AUTHENTICATE: self._login_answered,
             apis.API_VERSIONS: self._offered,
             apis.CREATE_TOPICS: self._created,
             apis.DESCRIBE_CLUSTER: self._cluster,
@@ -115,34 +124,44 @@ class Pipeline:
 
     # Out: client to broker.
 
-    def request(self, session: Session, frame: Frame, plan: Plan, *, looked_up: bool) -> RequestStep:
+    def request(self, session: Session, frame: Frame, plan: Plan, *, work: Work, looked_up: bool) -> RequestStep:
         """Decides about one request.
 
         Args:
             plan: the ruleset that was current when the last byte of the frame arrived.
+            work: what masking may take.
             looked_up: the broker was asked already for the topic names that this request needs.
 
         Raises:
             ProtocolError: the connection must close.
+            TooHeavy: a worker thread shall do it over again, with more room.
         """
+        if session.identity.expects_bare_token:
+            return self._bare_token(session, frame)
         header = read_request_header(frame)
         session.client_id = header.client_id
-        metrics.requests.labels(header.api.name).inc()
+        if session.identity.is_pending and header.api.key not in _BEFORE_LOGIN:
+            raise _LoginUnfinished(f"{header.api.name} before the login is complete; a broker refuses it too")
+        rules = session.plan_for(plan, header.client_id)
         match header.api.key:
             case apis.PRODUCE:
-                return self._produce(session, header, frame, plan, looked_up=looked_up)
+                return self._produce(session, header, frame, rules, work, looked_up=looked_up)
             case apis.FETCH:
-                return self._fetch(session, header, frame, plan, looked_up=looked_up)
+                return self._fetch(session, header, frame, rules, looked_up=looked_up)
             case apis.SHARE_FETCH:
-                return self._fetch(session, header, frame, plan, looked_up=looked_up)
+                return self._fetch(session, header, frame, rules, looked_up=looked_up)
             case apis.API_VERSIONS:
                 return self._api_versions(header, frame)
-            case apis.SASL_HANDSHAKE if header.version == 0:
-                raise UnknownApi("SaslHandshake 0 is not served: the bare tokens after it cannot be told from requests")
+            case apis.SASL_HANDSHAKE:
+                handshake = SaslHandshakeRequest.read(memoryview(frame)[header.body_start :], header.version)
+                session.identity.offer(handshake.mechanism, header.version)
+            case apis.SASL_AUTHENTICATE:
+                step = SaslAuthenticateRequest.read(memoryview(frame)[header.body_start :], header.version)
+                session.identity.client_token(step.token or b"")
         return Forward(pieces=frame_pieces(frame), exchange=_exchange(header))
 
     def _produce(
-        self, session: Session, header: RequestHeader, frame: Frame, plan: Plan, *, looked_up: bool
+        self, session: Session, header: RequestHeader, frame: Frame, plan: ClientPlan, work: Work, *, looked_up: bool
     ) -> RequestStep:
         request = ProduceRequest.read(memoryview(frame)[header.body_start :], header.version)
         if not plan.acts_at("produce"):
@@ -152,6 +171,7 @@ class Pipeline:
 
         edits = request.edit()
         refusals: list[PartitionRefusal] = []
+        grown_bytes = 0
         for topic in request.topics:
             name = self._name(topic.name, topic.topic_id)
             topic_plan = _match(plan, name, "produce")
@@ -159,14 +179,16 @@ class Pipeline:
                 continue
             for partition in topic.partitions:
                 try:
-                    masked = self._mask_produced(partition, name, topic_plan)
+                    masked = _mask_produced(partition, name, topic_plan, work)
                 except RecordsError as error:
                     edits.remove(topic, partition)
                     refusals.append(_refusal(topic.topic_id or name, partition.index, error))
                 else:
                     if masked is not None:
                         edits.put_records(partition, *masked)
+                        grown_bytes += size_of(masked) - len(partition.records or b"")
 
+        work.tell()
         if refusals:
             _tell_refused(session, "produce", refusals)
         if request.acks == 0:
@@ -175,17 +197,12 @@ class Pipeline:
             return Forward(pieces=pieces, exchange=None, then_close="acks=0 refused" if refusals else None)
         if refusals and edits.is_empty:
             return _answer(header, make_produce_response(header.version, refusals))
-        return Forward(pieces=self._edited(header, frame, edits), exchange=_exchange(header, refusals))
-
-    def _mask_produced(self, partition: ProducePartition, name: str | None, plan: TopicPlan | None) -> Pieces | None:
-        if name is None or plan is None:
-            raise _TopicUnknown("no broker told the name of this topic id")
-        if partition.records is None:
-            return None
-        return mask_produced(partition.records, plan, limit_bytes=self._limits.decompressed_bytes)
+        exchange = _exchange(header, refusals)
+        exchange.grown_bytes = grown_bytes
+        return Forward(pieces=self._edited(header, frame, edits), exchange=exchange)
 
     def _fetch(
-        self, session: Session, header: RequestHeader, frame: Frame, plan: Plan, *, looked_up: bool
+        self, session: Session, header: RequestHeader, frame: Frame, plan: ClientPlan, *, looked_up: bool
     ) -> RequestStep:
         kind = FetchRequest if header.api.key == apis.FETCH else ShareFetchRequest
         request = kind.read(memoryview(frame)[header.body_start :], header.version)
@@ -194,7 +211,17 @@ class Pipeline:
             step = self._look_up(session, [topic.topic_id for topic in request.topics])
             if step is not None:
                 return step
-        return Forward(pieces=frame_pieces(frame), exchange=_exchange(header))
+        exchange = _exchange(header)
+        exchange.max_bytes = request.max_bytes
+        return Forward(pieces=frame_pieces(frame), exchange=exchange)
+
+    @staticmethod
+    def _bare_token(session: Session, frame: Frame) -> RequestStep:
+        """A token of a login that began with SaslHandshake 0: no header, no correlation id."""
+        api = apis.APIS[apis.SASL_AUTHENTICATE]
+        session.identity.client_token(frame)
+        exchange = Exchange(api=api, version=0, correlation_id=-1, is_bare=True)
+        return Forward(pieces=frame_pieces(frame), exchange=exchange)
 
     def _api_versions(self, header: RequestHeader, frame: Frame) -> RequestStep:
         if not header.is_taken:
@@ -205,13 +232,15 @@ class Pipeline:
     # Back: broker to client.
 
     @staticmethod
-    def correlation_id(frame: Frame) -> int:
-        """The correlation id of a response.
+    def exchange(session: Session, frame: Frame) -> Exchange:
+        """The request that a broker's frame answers.
 
         Raises:
-            MalformedFrame: the frame is too short to have one.
+            MalformedFrame: the frame answers none.
         """
-        return read_response_header(frame, flexible=False)[0]
+        if session.awaits_bare_token:
+            return session.match(None)
+        return session.match(read_response_header(frame, flexible=False)[0])
 
     def response(
         self,
@@ -221,6 +250,7 @@ class Pipeline:
         frame: Frame,
         plan: Plan,
         *,
+        work: Work,
         looked_up: bool,
     ) -> ResponseStep:
         """Decides about the response to `exchange`.
@@ -228,18 +258,24 @@ class Pipeline:
         Args:
             addresses: what a client is told instead of a broker's address.
             plan: the ruleset that was current when the last byte of the frame arrived.
+            work: what masking may take.
             looked_up: the broker was asked already for the topic names that this response needs.
 
         Raises:
             ProtocolError: the connection must close.
+            TooHeavy: a worker thread shall do it over again, with more room.
         """
+        if exchange.is_bare:
+            _tell_login(session, is_accepted=session.identity.server_token(ErrorCode.NONE, frame))
+            return Reply(pieces=frame_pieces(frame))
         read = self._responses.get(exchange.api.key)
         if read is None:
             return Reply(pieces=frame_pieces(frame))
         flexible = exchange.api.has_flexible_response_header(exchange.version)
         _, body_start = read_response_header(frame, flexible=flexible)
         body = memoryview(frame)[body_start:]
-        step = read(_Returning(session, addresses, exchange, body, plan, looked_up))
+        rules = session.plan_for(plan, exchange.client_id)
+        step = read(_Returning(session, addresses, exchange, body, rules, work, looked_up))
         if step is None:
             return Reply(pieces=() if exchange.is_lookup else frame_pieces(frame))
         if isinstance(step, LookUp):
@@ -251,6 +287,8 @@ class Pipeline:
         edits = response.edit()
         response.put_addresses(edits, back.addresses)
         response.merge(edits, back.exchange.refusals)
+        if back.exchange.grown_bytes > 0:
+            _tell_outgrown(back, response)
         return edits or None
 
     def _fetched(self, back: _Returning) -> Edits | LookUp | None:
@@ -269,6 +307,7 @@ class Pipeline:
             return step
 
         refused: list[PartitionRefusal] = []
+        masked: list[tuple[FetchedPartition | ShareFetchedPartition, list[bytes | memoryview]]] = []
         for topic in response.topics:
             name = self._name(topic.name, topic.topic_id)
             topic_plan = _match(back.plan, name, "fetch")
@@ -276,25 +315,20 @@ class Pipeline:
                 continue
             for partition in topic.partitions:
                 try:
-                    masked = self._mask_fetched(partition, name, topic_plan)
+                    batches = _mask_fetched(partition, name, topic_plan, back.work)
                 except RecordsError as error:
                     partition.fail(edits, _code_for_reader(error))
                     refused.append(_refusal(name or topic.topic_id, partition.index, error))
                 else:
-                    if masked is not None:
-                        partition.put_records(edits, *masked)
+                    if batches is not None:
+                        masked.append((partition, batches))
+        _leave_out_what_outgrew(masked, size=len(back.body), max_bytes=back.exchange.max_bytes)
+        for partition, batches in masked:
+            partition.put_records(edits, *batches)
+        back.work.tell()
         if refused:
             _tell_refused(back.session, "fetch", refused)
         return edits or None
-
-    def _mask_fetched(
-        self, partition: FetchedPartition | ShareFetchedPartition, name: str | None, plan: TopicPlan | None
-    ) -> Pieces | None:
-        if not partition.records:
-            return None
-        if name is None or plan is None:
-            raise _TopicUnknown("no broker told the name of this topic id")
-        return mask_fetched(partition.records, plan, limit_bytes=self._limits.decompressed_bytes)
 
     def _offered(self, back: _Returning) -> Edits:
         response = ApiVersionsResponse.read(back.body, back.version)
@@ -330,6 +364,16 @@ class Pipeline:
         response.put_addresses(edits, back.addresses)
         return edits
 
+    @staticmethod
+    def _login_offered(back: _Returning) -> None:
+        back.session.identity.offered(SaslHandshakeResponse.read(back.body, back.version).error_code)
+
+    @staticmethod
+    def _login_answered(back: _Returning) -> None:
+        response = SaslAuthenticateResponse.read(back.body, back.version)
+        is_accepted = back.session.identity.server_token(response.error_code, response.token or b"")
+        _tell_login(back.session, is_accepted=is_accepted)
+
     def _created(self, back: _Returning) -> None:
         self._learn(topic_names(CreateTopicsResponse.read(back.body, back.version).topics))
 
@@ -348,6 +392,8 @@ class Pipeline:
     def _look_up(self, session: Session, topic_ids: Iterable[bytes | None]) -> LookUp | None:
         """The look-up that is needed before these topics can be matched; None if all names are known."""
         unknown = self._topics.unknown(topic_id for topic_id in topic_ids if topic_id is not None)
+        if session.identity.is_pending:
+            return None  # the broker takes nothing but the login now; what stays unknown is refused
         if not unknown or session.broker_versions.get(apis.METADATA, LOOKUP_VERSION) < LOOKUP_VERSION:
             return None
         api = apis.APIS[apis.METADATA]
@@ -384,7 +430,8 @@ class _Returning:
     addresses: Addresses
     exchange: Exchange
     body: memoryview
-    plan: Plan
+    plan: ClientPlan
+    work: Work
     looked_up: bool
 
     @property
@@ -403,7 +450,15 @@ class _RulesTooLarge(ProtocolError):
     pass
 
 
-def _match(plan: Plan, name: str | None, at: Direction) -> TopicPlan | None:
+class _LoginUnfinished(ProtocolError):
+    pass
+
+
+_BEFORE_LOGIN = frozenset({apis.API_VERSIONS, apis.SASL_HANDSHAKE, apis.SASL_AUTHENTICATE})
+"""What a client may ask for before the broker has let it in; of all else some part may hang on who it is."""
+
+
+def _match(plan: ClientPlan, name: str | None, at: Direction) -> TopicPlan | None:
     """The rules for a topic; None where there are none, or where the topic has no name."""
     if name is None:
         return None
@@ -413,9 +468,72 @@ def _match(plan: Plan, name: str | None, at: Direction) -> TopicPlan | None:
         raise _RulesTooLarge(f"the rules that meet on topic {name} are too large together: name fewer paths") from error
 
 
+def _mask_produced(
+    partition: ProducePartition, name: str | None, plan: TopicPlan | None, work: Work
+) -> list[bytes | memoryview] | None:
+    if name is None or plan is None:
+        raise _TopicUnknown("no broker told the name of this topic id")
+    return None if partition.records is None else mask_produced(partition.records, plan, work)
+
+
+def _mask_fetched(
+    partition: FetchedPartition | ShareFetchedPartition, name: str | None, plan: TopicPlan | None, work: Work
+) -> list[bytes | memoryview] | None:
+    if not partition.records:
+        return None
+    if name is None or plan is None:
+        raise _TopicUnknown("no broker told the name of this topic id")
+    return mask_fetched(partition.records, plan, work)
+
+
+def _leave_out_what_outgrew(
+    masked: list[tuple[FetchedPartition | ShareFetchedPartition, list[bytes | memoryview]]],
+    *,
+    size: int,
+    max_bytes: int | None,
+) -> None:
+    """Leaves out whole batches at the end that masks made too large for the reader, who asks for them again.
+
+    The first batch stays, however large it is: a broker does the same, so that a reader is never stuck.
+    """
+    grown = sum(size_of(batches) - len(partition.records or b"") for partition, batches in masked)
+    if max_bytes is None or grown <= 0:
+        return
+    excess = min(grown, size + grown - max_bytes)
+    for position, (_, batches) in reversed(list(enumerate(masked))):
+        while excess > 0 and len(batches) > (position == 0):
+            excess -= len(batches.pop())
+
+
+def _tell_outgrown(back: _Returning, response: ProduceResponse) -> None:
+    """A broker that finds a batch too large sees what the masks made of it, which its producer cannot know."""
+    too_large = [
+        (topic.key, partition.index)
+        for topic in response.topics
+        for partition in topic.partitions
+        if partition.error_code == ErrorCode.MESSAGE_TOO_LARGE
+    ]
+    if too_large:
+        topic, partition = too_large[0]
+        metrics.outgrown_partitions.inc(len(too_large))
+        _log.warning(
+            "masked records are too large for the broker",
+            session=back.session.number,
+            topic=topic if isinstance(topic, str) else topic.hex(),
+            partition=partition,
+            count=len(too_large),
+            bytes=back.exchange.grown_bytes,
+            reason="masks added this many bytes to the request; raise max.message.bytes of the topic",
+        )
+
+
 def _exchange(header: RequestHeader, refusals: Iterable[PartitionRefusal] = ()) -> Exchange:
     return Exchange(
-        api=header.api, version=header.version, correlation_id=header.correlation_id, refusals=tuple(refusals)
+        api=header.api,
+        version=header.version,
+        correlation_id=header.correlation_id,
+        client_id=header.client_id,
+        refusals=tuple(refusals),
     )
 
 
@@ -457,8 +575,22 @@ def _tell_refused(session: Session, at: str, refusals: list[PartitionRefusal]) -
         f"{at} refused",
         session=session.number,
         client_id=session.client_id,
+        principal=session.identity.principal,
         topic=first.topic if isinstance(first.topic, str) else first.topic.hex(),
         partition=first.index,
         count=len(refusals),
         error=first.message,
     )
+
+
+def _tell_login(session: Session, *, is_accepted: bool) -> None:
+    if is_accepted:
+        identity = session.identity
+        why = None if identity.principal is not None else f"{identity.mechanism} does not tell, or tells it in doubt"
+        _log.debug(
+            "logged in",
+            session=session.number,
+            client_id=session.client_id,
+            principal=identity.principal,
+            reason=why,
+        )

@@ -12,6 +12,7 @@ import uvloop
 
 from wiremask.protocol.frame import ReadBuffers
 from wiremask.proxy.admin import AdminServer
+from wiremask.proxy.budget import Budget
 from wiremask.proxy.connection import Connection, Shared
 from wiremask.proxy.health import Health
 from wiremask.proxy.listener import Listener
@@ -56,6 +57,7 @@ async def _serve(config: Config) -> int:
             workers=workers,
             tasks=tasks,
             buffers=ReadBuffers(),
+            budget=Budget(config.limits.buffered_bytes),
             open=set(),
         )
         stop = _stop_signal()
@@ -71,6 +73,7 @@ async def _serve(config: Config) -> int:
             await admin.close()
             return 1
         tasks.spawn(rules.watch(), name="watch rules")
+        tasks.spawn(_cut_stalled(shared), name="cut stalled connections")
         tasks.spawn(Probe(upstream, health).run(), name="probe upstream")
         for listener in listeners:
             _log.info("listening", listener=listener.config.name, address=str(listener.config.address))
@@ -97,6 +100,15 @@ def _stop_signal() -> asyncio.Future[str]:
 def _set_once(stop: asyncio.Future[str], name: str) -> None:
     if not stop.done():
         stop.set_result(name)
+
+
+async def _cut_stalled(shared: Shared) -> None:
+    """Looks now and then for connections that hold memory and stand still."""
+    after_s = shared.limits.stalled_seconds
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(min(1.0, after_s / 4))
+        shared.budget.cut_stalled(loop.time(), after_s=after_s)
 
 
 async def _drain(shared: Shared) -> None:

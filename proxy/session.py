@@ -17,10 +17,14 @@ from typing import TYPE_CHECKING
 from typing_extensions import Buffer
 
 from wiremask.protocol.errors import MalformedFrame
+from wiremask.proxy.identity import Identity
+from wiremask.rules import Client
 
 if TYPE_CHECKING:
     from wiremask.protocol.api import Api
     from wiremask.protocol.messages.produce import PartitionRefusal
+    from wiremask.proxy.budget import Claim
+    from wiremask.rules import ClientPlan, Plan
 
 Pieces = Sequence[Buffer]
 """The bytes of one frame, size prefix first, for one vectored write."""
@@ -33,18 +37,28 @@ class Exchange:
     """One request and its answer.
 
     Attributes:
+        client_id: of the request.
+        is_bare: a login token without a header, whose answer has none either.
         refusals: partitions that the proxy refused and that the broker's answer does not have.
         is_lookup: sent by the proxy itself; its answer is not for the client.
         reply: the answer as it goes to the client, once it is known.
+        grown_bytes: what masks added to the request.
+        max_bytes: the most that a reader asked for.
+        claim: the memory that the reply takes.
         when_answered: what goes on when the answer to a look-up has come.
     """
 
     api: Api
     version: int
     correlation_id: int
+    client_id: str | None = None
+    is_bare: bool = False
     refusals: Sequence[PartitionRefusal] = ()
     is_lookup: bool = False
+    grown_bytes: int = 0
+    max_bytes: int | None = None
     reply: Pieces | None = None
+    claim: Claim | None = None
     when_answered: Callable[[], None] | None = None
 
 
@@ -53,14 +67,29 @@ class Session:
     """The state of one client connection: who it is, and its requests in flight.
 
     Attributes:
+        listener: the name of the listener that it came in by.
+        client_id: what the client calls itself, in its latest request.
         broker_versions: what the broker said that it offers (api key -> highest version), once it was asked.
     """
 
     number: int = field(default_factory=lambda: next(_numbers))
+    listener: str | None = None
+    identity: Identity = field(default_factory=Identity)
     client_id: str | None = None
     broker_versions: dict[int, int] = field(default_factory=dict)
+    _planned: tuple[Plan, Client, ClientPlan] | None = None
     _awaiting: deque[Exchange] = field(default_factory=deque)
     _owed: deque[Exchange] = field(default_factory=deque)
+
+    def plan_for(self, plan: Plan, client_id: str | None) -> ClientPlan:
+        """The rules for this client; made anew when the ruleset, its principal or its client id is another."""
+        if not plan.has_conditions:
+            return plan
+        client = Client(principal=self.identity.principal, client_id=client_id, listener=self.listener)
+        planned = self._planned
+        if planned is None or planned[0] is not plan or planned[1] != client:
+            planned = self._planned = (plan, client, plan.for_client(client))
+        return planned[2]
 
     @property
     def in_flight(self) -> int:
@@ -77,8 +106,13 @@ class Session:
         """Notes a request that the proxy answers itself, in its turn."""
         self._owed.append(exchange)
 
-    def match(self, correlation_id: int) -> Exchange:
-        """The request that a broker's frame answers.
+    @property
+    def awaits_bare_token(self) -> bool:
+        """Whether the broker's next frame is a login token without a header."""
+        return bool(self._awaiting) and self._awaiting[0].is_bare
+
+    def match(self, correlation_id: int | None) -> Exchange:
+        """The request that a broker's frame answers; a bare token has no correlation id.
 
         Raises:
             MalformedFrame: the frame answers nothing, or not the oldest request.
@@ -86,16 +120,15 @@ class Session:
         if not self._awaiting:
             raise MalformedFrame("the broker sent a response that no request waits for")
         exchange = self._awaiting.popleft()
-        if exchange.correlation_id != correlation_id:
+        if correlation_id is not None and exchange.correlation_id != correlation_id:
             raise MalformedFrame(
                 f"the broker answered correlation id {correlation_id} where {exchange.correlation_id} was due"
             )
         return exchange
 
-    def due(self) -> list[Pieces]:
-        """Takes the answers whose turn has come, oldest first."""
-        replies = []
-        while self._owed and (reply := self._owed[0].reply) is not None:
-            self._owed.popleft()
-            replies.append(reply)
-        return replies
+    def due(self) -> list[Exchange]:
+        """Takes the exchanges whose replies may leave now, oldest first."""
+        due = []
+        while self._owed and self._owed[0].reply is not None:
+            due.append(self._owed.popleft())
+        return due

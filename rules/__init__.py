@@ -15,8 +15,8 @@ At load, in this order:
 
 For each batch:
 
-    plan.for_client(client).match(topic, at) -> TopicPlan.mask(buffer, spans) -> jsonmask.pyx walks the bytes, keyed.py does keyed masks
-    for the whole batch -> outcome.py
+    plan.for_client(client).match(topic, at) -> TopicPlan.mask(buffer, spans) -> jsonmask.pyx walks the bytes, keyed.py
+    does keyed masks for the whole batch -> outcome.py
 
 README.md beside this file is the reference of the language.
 """

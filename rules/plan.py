@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TOPICS_REMEMBERED = 16384
 DECISIONS_REMEMBERED = 16384
+NAMES_REMEMBERED_CHARACTERS = 1024  # a topic's has at most 249; what a client makes longer than that is not kept
 PROGRAMS_REMEMBERED = 1024
 
 Parts = tuple[int, ...]
@@ -108,6 +109,7 @@ class Plan:
     """
 
     __slots__ = (
+        "_asked",
         "_by_direction",
         "_conditional",
         "_decisions",
@@ -130,6 +132,8 @@ class Plan:
             "fetch": tuple(number for number, rule in enumerate(self.rules) if "fetch" in rule.at),
         }
         self._conditional = frozenset(number for number, rule in enumerate(self.rules) if rule.client is not None)
+        conditions = [rule.client for rule in self.rules if rule.client is not None]
+        self._asked = frozenset(name for condition in conditions for name in condition.uses)
         self._lock = Lock()
         # In steps, so that what clients can make up, names, costs little: many names, few sets of rules.
         self._matches: dict[tuple[str, Direction], tuple[int, ...]] = {}
@@ -143,9 +147,22 @@ class Plan:
         """Whether any rule acts in this direction on whatever topic."""
         return bool(self._by_direction[at])
 
+    @property
+    def has_conditions(self) -> bool:
+        """Whether any rule asks who the client is."""
+        return bool(self._conditional)
+
     def for_client(self, client: Client) -> ClientPlan:
         """The plan for a client; the ruleset itself where no rule has a condition."""
-        return _PlanForClient(self, client) if self._conditional else self
+        if not self._conditional:
+            return self
+        # Clients that no condition tells apart share what is decided for one of them.
+        known = Client(
+            principal=client.principal if "principal" in self._asked else None,
+            client_id=client.client_id if "clientId" in self._asked else None,
+            listener=client.listener if "listener" in self._asked else None,
+        )
+        return _PlanForClient(self, known)
 
     def match(self, topic: str, at: Direction, client: Client = NOBODY) -> TopicPlan | None:
         """What happens to a topic's values in one direction; None if no rule touches them.
@@ -179,15 +196,18 @@ class Plan:
         matched = self._matches.get((topic, at))
         if matched is None:
             matched = tuple(number for number in self._by_direction[at] if self.rules[number].topics.matches(topic))
-            self._remember(self._matches, (topic, at), matched, TOPICS_REMEMBERED)
+            if len(topic) <= NAMES_REMEMBERED_CHARACTERS:
+                self._remember(self._matches, (topic, at), matched, TOPICS_REMEMBERED)
         return matched
 
     def _decided(self, matched: tuple[int, ...], client: Client, topic: str, at: Direction) -> Parts:
         """What of the rules for a topic acts for a client."""
         parts = self._decisions.get((client, topic, at))
         if parts is None:
-            parts = tuple(part for part in (self._part(number, client, topic) for number in matched) if part is not None)
-            self._remember(self._decisions, (client, topic, at), parts, DECISIONS_REMEMBERED)
+            every = (self._part(number, client, topic) for number in matched)
+            parts = tuple(part for part in every if part is not None)
+            if len(topic) + len(client.principal or "") + len(client.client_id or "") <= NAMES_REMEMBERED_CHARACTERS:
+                self._remember(self._decisions, (client, topic, at), parts, DECISIONS_REMEMBERED)
         return parts
 
     def _part(self, number: int, client: Client, topic: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -35,13 +36,40 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """A running Apache Kafka of one node (id 3); a test may restart it and must leave it running."""
-    try:
-        with running_cluster(tmp_path_factory.mktemp("kafka")) as cluster:
-            yield cluster
-    except KafkaUnavailable as error:
-        if os.environ.get(REQUIRED) == "1":
-            pytest.fail(f"{REQUIRED}=1 and no real broker: {error}", pytrace=False)
-        pytest.skip(f"no real broker: {error}")
+    with _real(running_cluster(tmp_path_factory.mktemp("kafka"))) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def _real(running: contextlib.AbstractContextManager[KafkaCluster]) -> Iterator[KafkaCluster]:
+    """The cluster; without Java or Maven the test is skipped, or fails where a broker is required."""
+    with contextlib.ExitStack() as stack:
+        try:
+            cluster = stack.enter_context(running)
+        except KafkaUnavailable as error:
+            if os.environ.get(REQUIRED) == "1":
+                pytest.fail(f"{REQUIRED}=1 and no real broker: {error}", pytrace=False)
+            pytest.skip(f"no real broker: {error}")
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """Three nodes, with gaps between their ids and none near 0; a test may restart them and must leave them running.
+
+    Replicas serve readers of their own rack (KIP-392), what is acknowledged is on two of them, and ACLs apply to whoever
+    logs in. Tests that use it share one by `xdist_group("cluster")`.
+    """
+    settings = {
+        "replica_selector_class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
+        "min_insync_replicas": "2",
+        "auto_leader_rebalance_enable": "false",
+        "authorizer_class_name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super_users": "User:ANONYMOUS",
+        "allow_everyone_if_no_acl_found": "true",
+    }
+    with _real(running_cluster(tmp_path_factory.mktemp("cluster"), node_ids=(5, 7, 12), **settings)) as cluster:
+        yield cluster
 
 
 @pytest.fixture
@@ -77,8 +105,8 @@ def make_topic(kafka: KafkaCluster, topic_name: Callable[[str], str]) -> MakeTop
 
 
 @pytest.fixture
-def start_proxy(kafka: KafkaCluster, tmp_path: Path) -> Iterator[StartProxy]:
-    """Starts proxies in front of the broker: `start_proxy(rules=..., ...)` with the arguments of `ProxyProcess`.
+def start_proxy_of(tmp_path: Path) -> Iterator[StartProxy]:
+    """Starts proxies: `start_proxy_of(upstream=..., rules=..., ...)` with the arguments of `ProxyProcess`.
 
     `start=False` leaves the start to the test. At the end each is stopped, must not have crashed, and if the test failed
     its output is in the report's temporary folder.
@@ -86,7 +114,6 @@ def start_proxy(kafka: KafkaCluster, tmp_path: Path) -> Iterator[StartProxy]:
     started: list[ProxyProcess] = []
 
     def make(*, start: bool = True, **options: Any) -> ProxyProcess:
-        options.setdefault("upstream", kafka.bootstrap)
         proxy = ProxyProcess(home=tmp_path / f"proxy-{len(started)}", **options)
         started.append(proxy)
         if start:
@@ -99,3 +126,13 @@ def start_proxy(kafka: KafkaCluster, tmp_path: Path) -> Iterator[StartProxy]:
     for proxy in started:
         faults = [line for line in proxy.output().splitlines() if "internal fault" in line or "Fatal Python" in line]
         assert not faults, faults[:3]
+
+
+@pytest.fixture
+def start_proxy(kafka: KafkaCluster, start_proxy_of: StartProxy) -> StartProxy:
+    """The same in front of the broker."""
+
+    def make(**options: Any) -> ProxyProcess:
+        return start_proxy_of(**{"upstream": kafka.bootstrap, **options})
+
+    return make

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wiremask.protocol.fields import Int16, Text
+from wiremask.protocol.fields import Bytes, Int16, Text
 from wiremask.protocol.view import Message
 
 
@@ -22,7 +22,14 @@ class SaslHandshakeResponse(Message):
     error_code = Int16("ErrorCode")
 
 
+class SaslAuthenticateRequest(Message):
+    """A token of the client: secret, so it is looked at where it stands (protocol/sasl.py) and never copied."""
+
+    token = Bytes("AuthBytes")
+
+
 class SaslAuthenticateResponse(Message):
-    """One step of a login; the tokens are not shown."""
+    """The broker's answer to a token; on an error there is none."""
 
     error_code = Int16("ErrorCode")
+    token = Bytes("AuthBytes")

@@ -17,10 +17,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import kernel, report, wire
-from bench.traffic import BadRun
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench import kernel, report, wire
+from bench.traffic import BadRun
 from support.kafka import KafkaUnavailable
 from support.wait import Expired
 

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 from aiokafka.record import default_records
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+
 from bench import records
 from bench.stats import Spread, spread
-
 from wiremask.protocol.batch import Batch, split_batches
 from wiremask.rules import compile_ruleset
 

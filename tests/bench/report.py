@@ -7,9 +7,10 @@ import platform
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from bench import kernel, wire
 from rich import box
 from rich.table import Table
+
+from bench import kernel, wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka.record import default_records
+
 from bench import __main__ as command
 from bench import kernel, records, report, traffic, wire
 from bench.stats import spread

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psutil
-from bench.records import VALUE_BYTES
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
+
+from bench.records import VALUE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

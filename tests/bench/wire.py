@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
+
 from bench import records, traffic
 from bench.stats import Spread, spread
 from support.kafka import running_cluster
@@ -60,7 +61,7 @@ class Load:
 
 FULL = (Load(name="1 MB", batch_bytes=1_000_000, count=300_000), Load(name="16 KB", batch_bytes=16_384, count=100_000))
 SMOKE = (Load(name="1 MB", batch_bytes=1_000_000, count=60_000), Load(name="16 KB", batch_bytes=16_384, count=25_000))
-FULL_ROUNDS, SMOKE_ROUNDS = 6, 2
+FULL_ROUNDS, SMOKE_ROUNDS = 9, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

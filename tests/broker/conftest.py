@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import pytest
 from support.clients import CLIENTS, Client
@@ -11,6 +11,7 @@ from support.customers import KEY_ENV, MASKING_RULES
 from support.kafka import KafkaCluster
 from support.proxy import ProxyProcess
 from support.rulefolder import IDLE_RULES
+from support.tripwire import Tripwires, hidden_upstream
 
 
 @pytest.fixture(params=CLIENTS, ids=lambda client: client.name)
@@ -29,6 +30,46 @@ def plain_proxy(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -
 def masking_proxy(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyProcess]:
     """A proxy with `MASKING_RULES`, for tests that neither stop nor change it."""
     yield from _serve(kafka, tmp_path_factory, MASKING_RULES)
+
+
+@pytest.fixture(scope="session")
+def tripwires(cluster: KafkaCluster) -> Iterator[Tripwires]:
+    """Where the brokers of the cluster say that they are, for clients that should not know."""
+    wires = Tripwires()
+    for broker in cluster.brokers.values():
+        wires.guard(broker)
+    yield wires
+    wires.close()
+
+
+@pytest.fixture
+def nobody_goes_round(tripwires: Tripwires) -> Iterator[None]:
+    """No client of the test connects to an address that a broker gave."""
+    before = tripwires.touched
+    yield
+    assert tripwires.touched == before, "a client went round the proxy"
+
+
+@pytest.fixture
+def front(cluster: KafkaCluster, start_proxy_of: Callable[..., ProxyProcess]) -> Callable[..., ProxyProcess]:
+    """Starts proxies with `MASKING_RULES` in front of the cluster that hide where its brokers are."""
+
+    def start(**options: Any) -> ProxyProcess:
+        settings = {"upstream": hidden_upstream(cluster), **options.pop("settings", {})}
+        arguments = {"rules": MASKING_RULES, "env": KEY_ENV, "first_node": 5, **options}
+        return start_proxy_of(upstream=cluster.recorded_bootstrap, settings=settings, **arguments)
+
+    return start
+
+
+@pytest.fixture
+def replicated(cluster: KafkaCluster, topic_name: Callable[[str], str]) -> Callable[..., str]:
+    """Creates a topic with three replicas: `replicated("stem", partitions=1, ...)`."""
+
+    def make(stem: str, **options: Any) -> str:
+        return cluster.create_topic(topic_name(stem), replication=3, **options)
+
+    return make
 
 
 def _serve(kafka: KafkaCluster, folders: pytest.TempPathFactory, rules: str) -> Iterator[ProxyProcess]:

@@ -6,8 +6,8 @@ import copy
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.kafka_oracle import join, oracle
 
+from support.kafka_oracle import join, oracle
 from wiremask.protocol.messages.share import (
     ShareAcknowledgeRequest,
     ShareAcknowledgeResponse,

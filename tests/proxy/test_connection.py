@@ -7,11 +7,11 @@ import struct
 import uuid
 
 import pytest
+
 from support.batches import read_batches, write_batch
 from support.requests import fetch_frame, plain_frame, produce_frame, read_fetched, read_produced
 from support.scripted import fetched, metadata, produced, proxied, rules_text
 from support.wait import eventually_async
-
 from wiremask.protocol import api as apis
 from wiremask.protocol.errors import ErrorCode
 
@@ -99,7 +99,9 @@ async def test_an_answer_of_its_own_waits_for_its_turn() -> None:
     async with proxied() as stage:
         client = await stage.connect()
 
-        await client.send(numbered(plain_frame(LIST_GROUPS, 2), 1) + numbered(plain_frame(apis.API_VERSIONS, 99, flexible=True), 2))
+        await client.send(
+            numbered(plain_frame(LIST_GROUPS, 2), 1) + numbered(plain_frame(apis.API_VERSIONS, 99, flexible=True), 2)
+        )
         asked = await stage.broker.asked()
         is_silent = await client.is_silent()
         await stage.broker.answer(asked, b"groups")
@@ -175,7 +177,6 @@ async def test_refusing_acks_0_forwards_the_rest_and_closes() -> None:
         plain_frame(apis.METADATA, 99),
         plain_frame(apis.PRODUCE, 2),
         plain_frame(58, 0, flexible=True),
-        plain_frame(apis.SASL_HANDSHAKE, 0, b"\0\5PLAIN"),
         plain_frame(apis.PRODUCE, 9, b"garbage", flexible=True),
         plain_frame(apis.FETCH, 12, b"garbage", flexible=True),
         produce_frame("payments", write_batch([CLEAR]))[:4] + b"\0",
@@ -188,7 +189,6 @@ async def test_refusing_acks_0_forwards_the_rest_and_closes() -> None:
         "unknown version",
         "old Produce",
         "Envelope",
-        "SaslHandshake 0",
         "Produce that does not parse",
         "Fetch that does not parse",
         "half a frame, then the end",
@@ -609,3 +609,63 @@ def _says(claim):  # type: ignore[no-untyped-def]
         return bool(claim())
 
     return probe
+
+
+async def test_leaves_out_whole_batches_that_masks_made_too_large_for_the_reader() -> None:
+    mask = "{hash: {key: k, domain: ssn}}"
+    text = rules_text("fetch", mask=mask).replace("rules:", "keys: {k: {env: K}}\nrules:")
+    batches = [write_batch([b'{"ssn":"%d"}' % number] * 10) for number in range(4)]
+    async with proxied(text) as stage:
+        client = await stage.connect()
+        clear = sum(map(len, batches))
+        await client.send(fetch_frame("payments", max_bytes=clear + 1000))
+
+        body = fetched(11, {"payments": {0: batches[0] + batches[1], 1: batches[2] + batches[3]}})
+        await stage.broker.answer(await stage.broker.asked(), body)
+        told = await client.read()
+
+        assert told is not None
+        assert len(told) <= clear + 1000
+        partitions = read_fetched(told, 11)
+        assert [len(values(partitions[index].records)) for index in (0, 1)] == [20, 0]
+        assert b'"ssn":"0"' not in told
+
+
+async def test_the_first_batch_stays_however_large_masks_make_it() -> None:
+    text = rules_text("fetch", mask="{fixed: {value: %s}}" % ("x" * 500))
+    async with proxied(text) as stage:
+        client = await stage.connect()
+        await client.send(fetch_frame("payments", max_bytes=200))
+
+        body = fetched(11, {"payments": {0: write_batch([CLEAR]) + write_batch([CLEAR])}})
+        await stage.broker.answer(await stage.broker.asked(), body)
+        told = await client.read()
+
+        assert told is not None
+        assert len(values(read_fetched(told, 11)[0].records)) == 1
+
+
+async def test_says_that_masks_made_a_batch_too_large_for_the_broker(capsys: pytest.CaptureFixture[str]) -> None:
+    async with proxied(rules_text("produce", mask="{fixed: {value: %s}}" % ("x" * 500))) as stage:
+        client = await stage.connect()
+        await client.send(produce_frame("payments", write_batch([CLEAR])))
+
+        await stage.broker.answer(await stage.broker.asked(), produced(9, {"payments": {0: 10}}))
+        told = await client.read()
+
+        assert told is not None
+        assert read_produced(told, 9)[0].error_code == ErrorCode.MESSAGE_TOO_LARGE
+        line = next(line for line in capsys.readouterr().err.splitlines() if "too large for the broker" in line)
+        assert '"bytes":491' in line
+
+
+async def test_a_batch_that_expands_beyond_the_loop_s_share_is_masked_by_a_worker() -> None:
+    value = b'{"ssn":"123-45-6789","text":"' + b"x" * 300_000 + b'"}'
+    async with proxied(rules_text("produce"), worker_bytes=100_000) as stage:
+        client = await stage.connect()
+
+        await client.send(produce_frame("payments", write_batch([value], codec="zstd")))
+        asked = await stage.broker.asked()
+
+        assert len(asked.frame) < 100_000
+        assert sent_records(asked.body, 9) == {"payments": {0: [value.replace(b"123-45-6789", b"[redacted]")]}}

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.kafka import KafkaCluster
-from support.wait import eventually
 
 import wiremask
+from support.kafka import KafkaCluster
+from support.wait import eventually
 from wiremask.proxy.demo.journey import Journey, find_faults, first_records
 
 LIMIT_S = 30

@@ -78,7 +78,7 @@ def test_parses_the_whole_grammar_and_names_what_is_not_built() -> None:
 
     assert [(line.split(": ", 1)[0], "not supported yet" in line) for line in found] == [
         (f"rules.yaml:{place}", True)
-        for place in ("6:53", "12:5", "18:7", "21:43", "22:44", "22:59", "24:12", "25:5", "26:5")
+        for place in ("6:53", "14:7", "18:7", "21:43", "22:44", "22:59", "24:12", "25:5", "26:5")
     ]
 
 
@@ -235,9 +235,10 @@ CANARY = "s3cr3tCanary"
 PLACES = [
     "~{}", "'{}", "*{}", "&{} x", "!{} x", "'{}'", '"{}', '"\\q{}"', "[{}", "{{{}}}", "{{{}: x}}", "{{x: {}}}", "{}: {}: {}", "`{}",
     "@{}", "%{}", "? {}", "|{}", "/{}(?=x)/", "$.{}[?", "$['{}", "base64:{}", "hex:{}", "0x{}",
+    "'principal == {}'", "'{}(principal)'", "'principal == \"{}'", "'principal {}'", "'principal.{}'", "'\"{}\" == 1'",
 ]  # fmt: skip
 KEYS = [
-    "apiVersion", "kind", "metadata", "keys", "name", "topics", "exceptTopics", "at", "mode", "when", "value", "format", "fields",
+    "apiVersion", "kind", "metadata", "keys", "name", "topics", "exceptTopics", "at", "mode", "when", "client", "value", "format", "fields",
     "path", "mask", "env", "file", "active", "redact", "text", "fixed", "partial", "char", "separators", "hash", "key", "domain",
     "encoding", "length", "onUnreadable", "in", "out",
 ]  # fmt: skip
@@ -260,7 +261,8 @@ rules:
     exceptTopics: [u]
     at: [produce]
     mode: enforce
-    when: {client: a}
+    when:
+      client: topic == "a"
     value:
       format: json
       fields:

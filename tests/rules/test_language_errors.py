@@ -52,6 +52,11 @@ def with_rule(more: str, mask: str = "keep") -> str:
     )
 
 
+def with_client(expression: str, close: str = "}\n") -> str:
+    opening = "{client: " if close else "\n      client: "
+    return with_rule(f"    when: {opening}{expression}{close}")
+
+
 def with_keys(keys: str) -> str:
     return START + f"keys: {keys}\n"
 
@@ -201,7 +206,10 @@ RULES = {
     "unknown policy": (with_rule("    onUnmaskable: ‸pass\n"), "unknown word for `onUnmaskable`"),
     "policy is a list": (with_rule("    onUnmaskable: ‸[reject]\n"), "`onUnmaskable` is one of"),
     "policy is a boolean": (with_rule("    onUnmaskable: ‸true\n"), "unknown word for `onUnmaskable`"),
-    "when": (with_rule("    ‸when: {client: 'principal == \"a\"'}\n"), "`when` in a rule is not supported yet"),
+    "when is empty": (with_rule("    when: ‸{}\n"), "`when` lacks `client`"),
+    "when is a text": (with_rule("    when: ‸always\n"), "`when` is a mapping"),
+    "when record": (with_rule("    when: {‸record: [{header: a, equals: b}]}\n"), "`record` in `when` is not supported yet"),
+    "unknown key in when": (with_rule("    when: {‸clients: a, client: topic == 'a'}\n"), "did you mean `client`?"),
     "key": (
         with_rule("    ‸key: {format: text, fields: [{path: $, mask: keep}]}\n"),
         "`key` in a rule is not supported",
@@ -391,11 +399,39 @@ TESTS = {
     "not rejected": (with_rule("    tests: [{in: {a: x}, ‸rejected: true}]\n"), "does not reject this value"),
 }
 
+CONDITIONS = {
+    "no text": (with_client("‸true"), "`client` is a CEL expression; quote it"),
+    "empty": (with_client("'‸'"), "ends too early"),
+    "too long": (with_client("‸'" + "x" * 4097 + "'"), "longer than 4096"),
+    "NUL": (with_client('"true‸\\0 && topic"'), "a control character"),
+    "unknown name": (with_client("'topic == \"a\" && ‸principl == \"b\"'"), "did you mean `principal`?"),
+    "name in another form": (with_client("'‸client_id == \"b\"'"), "did you mean `clientId`?"),
+    "name far from all": (with_client("'‸xyz == 1'"), "write one of `principal`, `clientId`, `topic`, `listener`"),
+    "name with a dot": (with_client("'true || ‸request.user == \"b\"'"), "there is no such name"),
+    "after a quote written twice": (with_client("'topic == ''a'' || ‸foo'"), "there is no such name"),
+    "after escapes": (with_client('"topic == \\"\\u00e9\\" || ‸foo"'), "there is no such name"),
+    "after an emoji": (with_client("'topic == \"😀\" || ‸foo'"), "there is no such name"),
+    "unknown function": (with_client("'principal.‸startswith(\"a\")'"), "did you mean `startsWith`?"),
+    "wrong argument": (with_client("'principal.startsWith‸(1)'"), "does not take (string, int)"),
+    "number and text": (with_client("'principal ‸== 1'"), "does not take (string, int)"),
+    "member of a text": (with_client("'principal‸.name == \"a\"'"), "a text has no members"),
+    "text as result": (with_client("'‸principal'"), "neither"),
+    "unchecked result": (with_client("'‸dyn(true)'"), "neither"),
+    "one equals sign": (with_client("'principal ‸= \"a\"'"), "write `==`"),
+    "and as a word": (with_client("'true ‸and false'"), "write `&&`"),
+    "not as a word": (with_client("'true && not ‸false'"), "this is no CEL"),
+    "open quote": (with_client("'principal == ‸\"a'"), "close the quote"),
+    "open bracket": (with_client("'(principal == \"a\"‸'"), "ends too early"),
+    "bare name": (with_client("'User‸:alice'"), "this is no CEL"),
+    "brackets without end": (with_client("‸" + "(" * 100 + "true" + ")" * 100), "nests too deeply"),
+    "several lines": (with_client("‸>\n        topic == 'a' ||\n        foo\n", close=""), "there is no such name"),
+}
+
 CASES = {
     f"{section}: {name}": case
     for section, cases in {
         "yaml": YAML, "head": HEADS, "keys": KEYS, "rule": RULES, "value": VALUES, "path": PATHS, "mask": MASKS,
-        "test": TESTS,
+        "test": TESTS, "when": CONDITIONS,
     }.items()
     for name, case in cases.items()
 }  # fmt: skip

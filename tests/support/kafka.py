@@ -198,12 +198,12 @@ class KafkaCluster:
     def __init__(
         self, *, home: Path, node_ids: Sequence[int] = (3,), settings: Mapping[str, str] | None = None
     ) -> None:
-        jars = libraries()
-        self._blocks = [ports.reserve() for _ in node_ids]
-        self.brokers = {
-            node_id: KafkaBroker(jars=jars, home=home / f"node-{node_id}", node_id=node_id, block=block)
-            for node_id, block in zip(node_ids, self._blocks, strict=True)
-        }
+        self._jars = libraries()
+        self._home = home
+        self._id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
+        self._blocks = {node_id: ports.reserve() for node_id in node_ids}
+        self.brokers = {node_id: self._make(node_id) for node_id in node_ids}
+        self._voters = dict(self.brokers)
         self._settings = dict(settings or {})
         self._admin: AdminClient | None = None
 
@@ -216,6 +216,11 @@ class KafkaCluster:
     def sasl_bootstrap(self) -> str:
         """`host:port,...` of the listeners that ask for SASL PLAIN."""
         return ",".join(f"127.0.0.1:{broker.sasl_port}" for broker in self.brokers.values())
+
+    @property
+    def recorded_bootstrap(self) -> str:
+        """`host:port,...` of the listeners that advertise a port of the tests' own."""
+        return ",".join(f"127.0.0.1:{broker.recorded_port}" for broker in self.brokers.values())
 
     @property
     def broker(self) -> KafkaBroker:
@@ -237,20 +242,34 @@ class KafkaCluster:
 
     def start(self) -> None:
         """Formats and starts all brokers, and waits until each knows of all."""
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         for broker in self.brokers.values():
-            broker.prepare(cluster_id=cluster_id, settings=self._settings_of(broker))
+            broker.prepare(cluster_id=self._id, settings=self._settings_of(broker))
         for broker in self.brokers.values():
             broker.start(wait=False)
         for broker in self.brokers.values():
             broker.wait_ready(brokers=len(self.brokers))
+
+    def add(self, node_id: int) -> KafkaBroker:
+        """One more broker, which is no controller, and which the others know when this returns."""
+        self._blocks[node_id] = ports.reserve()
+        broker = self.brokers[node_id] = self._make(node_id)
+        broker.prepare(cluster_id=self._id, settings=self._settings_of(broker))
+        broker.start(wait=False)
+        for known in self.brokers.values():
+            known.wait_ready(brokers=len(self.brokers))
+        return broker
+
+    def remove(self, node_id: int) -> None:
+        """Stops a broker that was added; its ports are free again."""
+        self.brokers.pop(node_id).stop()
+        self._blocks.pop(node_id).release()
 
     def stop(self) -> None:
         """Ends all brokers; what they stored goes with pytest's temporary folder."""
         self._admin = None
         for broker in self.brokers.values():
             broker.kill()
-        for block in self._blocks:
+        for block in self._blocks.values():
             block.release()
 
     def create_topic(self, name: str, *, partitions: int = 1, replication: int = 1, **config: str) -> str:
@@ -312,22 +331,25 @@ class KafkaCluster:
                 return False
         return True
 
+    def _make(self, node_id: int) -> KafkaBroker:
+        home = self._home / f"node-{node_id}"
+        return KafkaBroker(jars=self._jars, home=home, node_id=node_id, block=self._blocks[node_id])
+
     def _settings_of(self, broker: KafkaBroker) -> dict[str, str]:
-        copies = str(min(3, len(self.brokers)))
-        listeners = {
-            "CLIENT": broker.port,
-            "SASL": broker.sasl_port,
-            "RECORDED": broker.recorded_port,
-            "CONTROLLER": broker.controller_port,
-        }
+        copies = str(min(3, len(self._voters)))
+        is_voter = broker.node_id in self._voters
+        listeners = {"CLIENT": broker.port, "SASL": broker.sasl_port, "RECORDED": broker.recorded_port}
+        if is_voter:
+            listeners["CONTROLLER"] = broker.controller_port
         advertised = {"CLIENT": broker.port, "SASL": broker.sasl_port, "RECORDED": broker.relay_port}
         login = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
         return {
-            "process.roles": "broker,controller",
+            "process.roles": "broker,controller" if is_voter else "broker",
             "node.id": str(broker.node_id),
+            "broker.rack": f"rack-{broker.node_id}",
             "controller.quorum.voters": ",".join(
-                f"{node.node_id}@127.0.0.1:{node.controller_port}" for node in self.brokers.values()
+                f"{node.node_id}@127.0.0.1:{node.controller_port}" for node in self._voters.values()
             ),
             "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items()),
             "advertised.listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in advertised.items()),

@@ -32,7 +32,10 @@ class ProxyProcess:
         upstream: `host:port,...` of the brokers.
         rules: text of the first rule file; rules for a topic that no test uses when not given.
         configmap: the rule folder is laid out as a mounted Kubernetes ConfigMap.
-        first_node: the lowest broker node id that has a port; ten of them have one.
+        first_node: the lowest broker node id that has a port.
+        node_ports: how many of them have one.
+        listener: further keys of the one listener.
+        more_listeners: whole entries of `listeners` beside it.
         settings: further sections of the configuration, or keys merged into a section that is written here.
         env: further environment variables, for example of keys.
     """
@@ -45,12 +48,15 @@ class ProxyProcess:
         rules: str = IDLE_RULES["for others"],
         configmap: bool = False,
         first_node: int = 0,
+        node_ports: int = NODE_PORTS,
+        listener: Mapping[str, Any] | None = None,
+        more_listeners: Sequence[Mapping[str, Any]] = (),
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self._block = ports.reserve()
-        self.port = self._block.take(1 + NODE_PORTS)
+        self.port = self._block.take(1 + node_ports)
         self.admin_port = self._block.take()
         self.first_node = first_node
         self.rules = RuleFolder(home / "rules", configmap=configmap)
@@ -62,8 +68,10 @@ class ProxyProcess:
                     "name": "default",
                     "address": f"127.0.0.1:{self.port}",
                     "advertisedHost": "127.0.0.1",
-                    "nodes": {"first": first_node, "last": first_node + NODE_PORTS - 1},
-                }
+                    "nodes": {"first": first_node, "last": first_node + node_ports - 1},
+                    **(listener or {}),
+                },
+                *more_listeners,
             ],
             "admin": {"address": f"127.0.0.1:{self.admin_port}"},
             "rules": {"path": str(self.rules.path)},

@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 from kafka.protocol.consumer import FetchResponse
 from kafka.protocol.metadata import MetadataResponse
 from kafka.protocol.producer import ProduceResponse
-from support import ports
 
+from support import ports
+from wiremask.protocol.api import APIS, SASL_AUTHENTICATE
 from wiremask.protocol.frame import ReadBuffers
 from wiremask.protocol.header import RequestHeader, make_response_header, read_request_header
 from wiremask.proxy.address import Address
+from wiremask.proxy.budget import Budget
 from wiremask.proxy.connection import Connection, Shared
 from wiremask.proxy.limits import LimitsConfig
 from wiremask.proxy.listener import Listener, ListenerConfig
@@ -125,6 +127,8 @@ class ScriptedBroker:
 
     def __init__(self) -> None:
         self.port = 0
+        self.bare_tokens = 0
+        """How many of the next frames are login tokens without a header (after SaslHandshake 0)."""
         self.peers: list[Peer] = []
         self._asked: asyncio.Queue[Asked | None] = asyncio.Queue()
         self._server: asyncio.Server | None = None
@@ -155,12 +159,20 @@ class ScriptedBroker:
             while True:
                 (size,) = struct.unpack(">i", await reader.readexactly(4))
                 frame = await reader.readexactly(size)
-                self._asked.put_nowait(Asked(frame=frame, header=read_request_header(frame), peer=peer))
+                self._asked.put_nowait(Asked(frame=frame, header=self._read_header(frame), peer=peer))
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             self._asked.put_nowait(None)
         finally:
             writer.close()
             self._readers.discard(task)
+
+    def _read_header(self, frame: bytes) -> RequestHeader:
+        if not self.bare_tokens:
+            return read_request_header(frame)
+        self.bare_tokens -= 1
+        return RequestHeader(
+            api=APIS[SASL_AUTHENTICATE], version=0, correlation_id=0, client_id=None, body_start=0
+        )
 
     async def asked(self) -> Asked:
         """The next request, from any connection; the end of a connection is passed over."""
@@ -235,6 +247,7 @@ async def proxied(rules: str | None = None, **limits: Any) -> AsyncIterator[Stag
             workers=workers,
             tasks=Tasks(),
             buffers=ReadBuffers(),
+            budget=Budget(config.buffered_bytes),
             open=set(),
         )
         await listener.open(lambda listener, node: Connection(shared, listener, node).client)

@@ -1,0 +1,221 @@
+"""Who gets memory, in which order, and who loses it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.batches import write_batch
+from support.requests import plain_frame, produce_frame, read_produced
+from support.scripted import Peer, produced, proxied, rules_text
+from support.wait import eventually_async
+from wiremask.proxy.budget import Budget
+
+if TYPE_CHECKING:
+    from wiremask.proxy.budget import Claim
+
+MIB = 1 << 20
+LIST_GROUPS = 16
+
+
+class Holder:
+    """An owner that notes its end."""
+
+    def __init__(self) -> None:
+        self.moved_bytes = 0
+        self.ended_by: str | None = None
+
+    def cut(self, reason: str) -> None:
+        self.ended_by = reason
+
+
+def claim(budget: Budget, count: int, owner: Holder | None = None) -> tuple[Claim, list[str]]:
+    granted: list[str] = []
+    return budget.claim(count, owner or Holder(), lambda: granted.append("granted")), granted
+
+
+def test_grants_what_there_is_room_for_at_once() -> None:
+    budget = Budget(100)
+
+    first, told = claim(budget, 60)
+
+    assert first.is_granted
+    assert told == []
+    assert budget.taken_bytes == 60
+
+
+def test_makes_a_frame_wait_until_there_is_room() -> None:
+    budget = Budget(100)
+    first, _ = claim(budget, 60)
+    second, told = claim(budget, 60)
+    was_granted = second.is_granted
+
+    first.release()
+    budget.grant_waiting()
+
+    assert not was_granted
+    assert second.is_granted
+    assert told == ["granted"]
+
+
+def test_a_small_frame_does_not_overtake_a_large_one() -> None:
+    budget = Budget(100)
+    claim(budget, 60)
+    large, _ = claim(budget, 60)
+
+    small, _ = claim(budget, 10)
+
+    assert not large.is_granted
+    assert not small.is_granted
+
+
+def test_what_is_charged_without_asking_keeps_others_out() -> None:
+    budget = Budget(100)
+    charged = budget.charge(150, Holder())
+    waiting, _ = claim(budget, 10)
+
+    was_granted = waiting.is_granted
+    charged.release()
+    budget.grant_waiting()
+
+    assert not was_granted
+    assert waiting.is_granted
+
+
+def test_forgets_who_has_gone() -> None:
+    budget, owner = Budget(100), Holder()
+    claim(budget, 60, owner)
+    claim(budget, 60, owner)
+    other, _ = claim(budget, 60)
+
+    budget.forget(owner)
+
+    assert other.is_granted
+    assert budget.taken_bytes == 60
+
+
+def test_releasing_twice_gives_back_once() -> None:
+    budget = Budget(100)
+    first, _ = claim(budget, 60)
+    claim(budget, 30)
+
+    first.release()
+    first.release()
+
+    assert budget.taken_bytes == 30
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.booleans()), max_size=60))
+def test_never_grants_beyond_the_limit_and_grants_everything_in_the_end(steps: list[tuple[int, bool]]) -> None:
+    budget = Budget(100)
+    claims: list[Claim] = []
+    for count, gives_back in steps:
+        claims.append(claim(budget, count)[0])
+        if gives_back:
+            next(one for one in claims if one.is_granted).release()
+            claims.remove(next(one for one in claims if one.is_granted))
+            budget.grant_waiting()
+        assert budget.taken_bytes <= 100
+        assert budget.taken_bytes == sum(one.count for one in claims if one.is_granted)
+    order = [one for one in claims if not one.is_granted]
+    while claims:
+        granted = [one for one in claims if one.is_granted]
+        assert granted, "nobody can finish"
+        granted[0].release()
+        claims.remove(granted[0])
+        budget.grant_waiting()
+        waiting = [one for one in order if not one.is_granted]
+        assert waiting == order[len(order) - len(waiting) :]
+    assert budget.taken_bytes == 0
+
+
+def test_closes_who_stands_still_while_others_wait() -> None:
+    budget, still, moving = Budget(100), Holder(), Holder()
+    claim(budget, 50, still)
+    claim(budget, 50, moving)
+    claim(budget, 10)
+
+    for second in range(31):
+        moving.moved_bytes += 1
+        budget.cut_stalled(float(second), after_s=30)
+
+    assert still.ended_by == "stalled"
+    assert moving.ended_by is None
+
+
+def test_lets_who_stands_still_alone_while_nobody_waits() -> None:
+    budget, still = Budget(100), Holder()
+    claim(budget, 100, still)
+
+    for second in range(100):
+        budget.cut_stalled(float(second), after_s=30)
+
+    assert still.ended_by is None
+
+
+async def test_a_large_frame_waits_unread_until_another_has_left() -> None:
+    value = b'{"text":"' + b"x" * MIB + b'"}'
+    async with proxied(rules_text("produce"), frame_bytes=2 * MIB, buffered_bytes=4 * MIB) as stage:
+        holder = Holder()
+        taken = stage.shared.budget.claim(4 * MIB - 100_000, holder, lambda: None)
+        client, other = await stage.connect(), await stage.connect()
+
+        await client.send(produce_frame("payments", write_batch([value])))
+        await other.send(plain_frame(LIST_GROUPS, 2))
+        small = await stage.broker.asked()
+        hears_nothing = await stage.broker.hears_nothing()
+        waiting = stage.shared.budget.waiting
+        taken.release()
+        stage.shared.budget.grant_waiting()
+        large = await stage.broker.asked()
+        await stage.broker.answer(large, produced(9, {"payments": {0: 0}}))
+        told = await client.read()
+
+        assert small.header.api.key == LIST_GROUPS
+        assert hears_nothing
+        assert waiting == 1
+        assert told is not None
+        assert read_produced(told, 9)[0].error_code == 0
+        await eventually_async(_is(lambda: stage.shared.budget.taken_bytes == 0))
+
+
+@pytest.mark.parametrize("clients", [1, 20])
+async def test_readers_that_do_not_read_take_no_more_than_the_limit(clients: int) -> None:
+    async with proxied(frame_bytes=4 * MIB, buffered_bytes=8 * MIB) as stage:
+        readers = [await stage.connect() for _ in range(clients)]
+        for reader in readers:
+            reader.writer.transport.pause_reading()
+            await reader.send(plain_frame(LIST_GROUPS, 2) * 8)
+        asked = [await stage.broker.asked() for _ in range(8 * clients)]
+        highest = 0
+
+        async def answer(peer: Peer) -> None:
+            for request in asked:
+                if request.peer is peer:
+                    await stage.broker.answer(request, bytes(3 * MIB))
+
+        async def read(reader: Peer) -> list[int]:
+            reader.writer.transport.resume_reading()
+            return [len(await reader.read() or b"") for _ in range(8)]
+
+        answering = [asyncio.ensure_future(answer(peer)) for peer in stage.broker.peers]
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            highest = max(highest, stage.shared.budget.taken_bytes)
+        sizes = await asyncio.gather(*(read(reader) for reader in readers))
+        await asyncio.gather(*answering)
+
+        assert 0 < highest <= 8 * MIB
+        assert sizes == [[3 * MIB + 4] * 8] * clients
+        await eventually_async(_is(lambda: stage.shared.budget.taken_bytes == 0))
+
+
+def _is(claim_):  # type: ignore[no-untyped-def]
+    async def probe() -> bool:
+        return bool(claim_())
+
+    return probe

@@ -1,0 +1,158 @@
+"""Every client library as a program: one JSON specification in, one JSON line out for each of its steps.
+
+The sources are in `tests/clients/`; what the steps are is said in `tests/clients/README.md`. A program knows nothing of a
+proxy: it gets a bootstrap address and does as it is told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from support import kafka, toolchains
+from support.toolchains import PROGRAMS, ToolchainMissing
+
+RUN_S = 100.0
+
+Step = Mapping[str, Any]
+
+# Short runs: the quick compiler, and no second thread of the collector.
+_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """How a program is started."""
+
+    arguments: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """One client library at one version.
+
+    Attributes:
+        build: makes it ready, on the first call on a machine; raises `ToolchainMissing`.
+        lacks: what the library has no way to do; a workload leaves these steps out.
+        one_partition_a_produce: the library sends a Produce request for each partition.
+        required_by: the environment variable that makes a missing program a failure.
+    """
+
+    name: str
+    build: Callable[[], Command]
+    lacks: frozenset[str] = frozenset()
+    one_partition_a_produce: bool = False
+    required_by: str = "WIREMASK_REQUIRE_CLIENTS"
+
+    def run(self, bootstrap: str, steps: Sequence[Step], *, timeout_s: float = RUN_S) -> list[Any]:
+        """What the library says to each step.
+
+        Raises:
+            ToolchainMissing: the program cannot be had here.
+            AssertionError: the program failed or hung; the text has its error output.
+        """
+        command = self.build()
+        done = _finish(command, json.dumps({"bootstrap": bootstrap, "steps": list(steps)}), timeout_s)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        assert done.returncode == 0 and len(lines) == len(steps), (
+            f"{self.name} ended with {done.returncode} after {len(lines)} of {len(steps)} steps\n{done.stderr[-3000:]}"
+        )
+        return [line["result"] for line in lines]
+
+
+def _finish(command: Command, text: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end, in a process group of its own, so that nothing of it stays."""
+    child = subprocess.Popen(
+        command.arguments,
+        env={**os.environ, **dict(command.env)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = child.communicate(text, timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        # A Java program says where it stands.
+        child.send_signal(signal.SIGKILL)
+        out, err = child.communicate()
+        err = f"it hung for {timeout_s:g} s\n{err}"
+    finally:
+        child.kill()
+        child.wait()
+    return subprocess.CompletedProcess(command.arguments, child.returncode, out, err)
+
+
+def _python(script: str, requirement: str | None = None) -> Command:
+    path = () if requirement is None else (("PYTHONPATH", str(toolchains.python_packages(requirement))),)
+    return Command(arguments=(sys.executable, str(PROGRAMS / "python" / script)), env=path)
+
+
+def _java(version: str) -> Command:
+    folder = toolchains.java_classes(version)
+    java = shutil.which("java") or "java"
+    return Command(arguments=(java, *_JVM, "-cp", f"{folder}:{folder}/*", "Client"))
+
+
+def _go(name: str) -> Command:
+    return Command(arguments=(str(toolchains.go_program(name)),))
+
+
+def _node() -> Command:
+    modules = toolchains.node_modules()
+    return Command(arguments=("node", str(PROGRAMS / "node" / "use_kafkajs.js")), env=(("NODE_PATH", str(modules)),))
+
+
+def java_tool(name: str, *arguments: str, text: str = "", timeout_s: float = RUN_S) -> str:
+    """The standard output of one of Kafka's own command-line tools.
+
+    Raises:
+        KafkaUnavailable: there is no Kafka here.
+        AssertionError: it failed or hung.
+    """
+    jars = kafka.libraries()
+    command = Command(
+        arguments=(shutil.which("java") or "java", *_JVM, "-cp", f"{jars}/*", f"org.apache.kafka.tools.{name}", *arguments)
+    )
+    done = _finish(command, text, timeout_s)
+    assert done.returncode == 0, f"{name} ended with {done.returncode}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
+    return done.stdout
+
+
+_ALWAYS = "WIREMASK_REQUIRE_BROKER"
+PROGRAMS_BY_NAME: dict[str, Program] = {
+    program.name: program
+    for program in (
+        Program(name="aiokafka", build=partial(_python, "use_aiokafka.py"), required_by=_ALWAYS),
+        Program(
+            name="confluent",
+            build=partial(_python, "use_confluent.py"),
+            one_partition_a_produce=True,
+            required_by=_ALWAYS,
+        ),
+        Program(name="kafka-python-3", build=partial(_python, "use_kafka_python.py"), required_by=_ALWAYS),
+        Program(
+            name="kafka-python-2.3",
+            build=partial(_python, "use_kafka_python.py", "kafka-python==2.3.3"),
+            required_by=_ALWAYS,
+        ),
+        Program(name="java-4.4", build=partial(_java, "4.4.0"), required_by=_ALWAYS),
+        Program(name="java-4.3", build=partial(_java, kafka.VERSION), required_by=_ALWAYS),
+        Program(name="java-3.9", build=partial(_java, "3.9.2"), lacks=frozenset({"share"}), required_by=_ALWAYS),
+        Program(name="franz-go", build=partial(_go, "franz")),
+        Program(name="sarama", build=partial(_go, "sarama")),
+        Program(name="kafkajs", build=_node),
+    )
+}
+
+__all__ = ["PROGRAMS_BY_NAME", "Program", "Step", "ToolchainMissing", "java_tool"]
