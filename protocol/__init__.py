@@ -8,6 +8,7 @@ The way of a request, from the socket to the records:
     frame.py         cuts the stream into frames, in the memory that they are parsed from
     header.py        reads api, version, correlation id; knows no request that api.py does not
     api.py           the table of all apis: what is passed, read, rewritten, refused
+    features.py      what has to go from an ApiVersions answer with the apis that are refused
     messages/        one file a family: views of a body, the edits that they allow, the answers of the proxy's own
     batch.pyx        records into batches and spans of keys and values, and back
     compression.py   the codecs of batches, bounded while they expand

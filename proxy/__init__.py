@@ -5,6 +5,7 @@ The way of a frame, file by file:
     listener.py      a port is bound for the bootstrap address and for each broker node
     connection.py    a client comes; its one upstream connection is opened; frames are cut, held, written
     session.py       which answer belongs to which request, and whose turn it is
+    identity.py      who the client is, from the login that passes
     pipeline.py      what a frame means and what becomes of it: the data path, top to bottom
     topics.py        the names of topic ids
     masking.py       the records of one partition: batches in, masked batches out

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wiremask.proxy.loading import load_rules
+from wiremask.rules import Client
 from wiremask.rules.automaton import AutomatonTooLarge
 from wiremask.rules.outcome import UNCHANGED, MaskedTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from wiremask.rules import Plan
+    from wiremask.rules import ClientPlan, Plan
     from wiremask.rules.rule import Direction
 
 __all__ = ["Masked", "Masking", "MaskingRefused", "load"]
@@ -97,7 +98,8 @@ class Masking:
             key: the record's key; rules do not touch it yet.
             value: the record's value; None is a tombstone and stays one.
             headers: the record's headers; rules do not touch them yet.
-            principal: who writes or reads, for rules that ask; no rule does yet.
+            principal: who writes or reads, as the broker knows it (`User:name`), for rules with `when.client`. What is
+                not given is not known: such rules then mask, and exempt nobody. A listener is never known here.
             client_id: what the client calls itself, likewise.
 
         Raises:
@@ -105,35 +107,12 @@ class Masking:
             ValueError: there is no such direction.
             TypeError: the value is neither bytes nor None.
         """
-        del principal, client_id
         if direction not in {"produce", "fetch"}:
             raise ValueError('direction is "produce" or "fetch"')
         if value is not None and not isinstance(value, bytes | bytearray | memoryview):
             raise TypeError("value is bytes, or None for a tombstone")
-        return Masked(key=key, value=self._mask_value(topic, direction, value), headers=tuple(headers))
-
-    def _mask_value(
-        self, topic: str, direction: Direction, value: bytes | bytearray | memoryview | None
-    ) -> bytes | None:
-        if value is None:
-            return None
-        original = bytes(value)
-        try:
-            plan = self._plan.match(topic, direction)
-            if plan is None:
-                return original
-            outcome = plan.mask(original, array("i", (0, len(original))))
-        except (AutomatonTooLarge, MaskedTooLarge) as error:
-            raise MaskingRefused(rule=None, reason=str(error)) from None
-        for failure in outcome.failures:
-            rule = plan.rules[failure.rule].name if failure.rule >= 0 else None
-            raise MaskingRefused(rule=rule, reason=f"{failure.reason}: {failure.detail}")
-        start, length = outcome.spans
-        if start == UNCHANGED:
-            return original
-        if start < 0:
-            raise MaskingRefused(rule=None, reason="refused without a reason")
-        return outcome.values[start : start + length]
+        rules = self._plan.for_client(Client(principal=principal, client_id=client_id))
+        return Masked(key=key, value=_mask_value(rules, topic, direction, value), headers=tuple(headers))
 
 
 def load(path: str | os.PathLike[str], *, env: Mapping[str, str] = os.environ, json_depth: int = JSON_DEPTH) -> Masking:
@@ -148,3 +127,27 @@ def load(path: str | os.PathLike[str], *, env: Mapping[str, str] = os.environ, j
         wiremask.RuleSetInvalid: its text has one line for each fault, `file:line:column: what, and what to write`.
     """
     return Masking(load_rules(Path(path), env=env, json_depth=json_depth))
+
+
+def _mask_value(
+    rules: ClientPlan, topic: str, direction: Direction, value: bytes | bytearray | memoryview | None
+) -> bytes | None:
+    if value is None:
+        return None
+    original = bytes(value)
+    try:
+        plan = rules.match(topic, direction)
+        if plan is None:
+            return original
+        outcome = plan.mask(original, array("i", (0, len(original))))
+    except (AutomatonTooLarge, MaskedTooLarge) as error:
+        raise MaskingRefused(rule=None, reason=str(error)) from None
+    for failure in outcome.failures:
+        rule = plan.rules[failure.rule].name if failure.rule >= 0 else None
+        raise MaskingRefused(rule=rule, reason=f"{failure.reason}: {failure.detail}")
+    start, length = outcome.spans
+    if start == UNCHANGED:
+        return original
+    if start < 0:
+        raise MaskingRefused(rule=None, reason="refused without a reason")
+    return outcome.values[start : start + length]

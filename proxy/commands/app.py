@@ -70,7 +70,12 @@ def mask(
     rules: Annotated[Path, typer.Option(exists=True, help=_RULES)],
     topic: Annotated[str, typer.Option(help="The topic that the value is written to or read from.")],
     at: Annotated[At, typer.Option(help="Where it is masked.")] = At.PRODUCE,
+    *,
     lines: Annotated[bool, typer.Option("--lines", help="Each line of the input is a value of its own.")] = False,
+    principal: Annotated[
+        str | None, typer.Option(metavar="User:NAME", help="Who writes or reads it; not known unless given.")
+    ] = None,
+    client_id: Annotated[str | None, typer.Option(help="What the client calls itself; not known unless given.")] = None,
 ) -> None:
     """Mask a value from standard input.
 
@@ -80,7 +85,7 @@ def mask(
     """
     from wiremask.proxy.commands.mask import mask as carry_out  # noqa: PLC0415
 
-    raise typer.Exit(carry_out(rules, topic, at.value, by_line=lines))
+    raise typer.Exit(carry_out(rules, topic, at.value, by_line=lines, principal=principal, client_id=client_id))
 
 
 @app.command(context_settings=_ELSEWHERE)

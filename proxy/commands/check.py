@@ -38,8 +38,28 @@ def check(path: Path) -> int:
         for rule in plan.rules:
             for cells in _rows(rule):
                 sys.stdout.write("\t".join(cells) + "\n")
+    for warning in _warnings(plan, path if path.is_dir() else path.parent):
+        sys.stderr.write(f"warning: {warning}\n")
     sys.stderr.write(f"valid: ruleset {plan.name}, {_count(plan.rules, 'rule')}, digest {plan.digest}\n")
     return 0
+
+
+def _warnings(plan: Plan, directory: Path) -> Iterator[str]:
+    """What is valid and probably not meant."""
+    for rule in plan.rules:
+        condition, place = rule.client, f"{directory / rule.file}:{rule.line}:{rule.column}"
+        if condition is None:
+            continue
+        if condition.constant is not None:
+            said = "true" if condition.constant else "false"
+            yield f"{place}: the condition of rule {rule.name} is always {said}; delete it, or correct it"
+        elif "clientId" in condition.uses:
+            exempts = len(rule.masking_fields) < len(rule.fields)
+            does, name = ("exempts", "that name") if exempts else ("masks", "another name")
+            yield (
+                f"{place}: rule {rule.name} {does} by clientId, which every client chooses for itself: "
+                f"who takes {name} is not masked; use principal"
+            )
 
 
 def _print_errors(invalid: RuleSetInvalid) -> None:
@@ -79,6 +99,8 @@ def _rows(rule: Rule) -> Iterator[tuple[str, ...]]:
     topics = ", ".join(pattern.text for pattern in rule.topics.include)
     if rule.topics.exclude:
         topics += " except " + ", ".join(pattern.text for pattern in rule.topics.exclude)
+    if rule.client is not None:
+        topics += f" by {', '.join(sorted(rule.client.uses)) or 'nothing'}"
     at = ", ".join(sorted(rule.at, reverse=True))
     place = f"{rule.file}:{rule.line}"
     for field in rule.fields:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.kafka_oracle import join, oracle
 
-from wiremask.protocol.api import API_VERSIONS, APIS, PRODUCE, Mode
+from support.kafka_oracle import join, oracle
+from wiremask.protocol.api import API_VERSIONS, APIS, PRODUCE, Api, Mode
 from wiremask.protocol.errors import MalformedMessage
+from wiremask.protocol.features import LEVELS
 from wiremask.protocol.messages.api_versions import (
     ApiVersionsRequest,
     ApiVersionsResponse,
@@ -46,6 +48,8 @@ def test_offers_what_broker_and_table_both_know(version: int, data: st.DataObjec
     values["api_keys"] = [
         {**api, **(data.draw(st.sampled_from(tags)) if version >= 3 else {})} for api in offer(*drawn)
     ]
+    for feature in [*values.get("supported_features", ()), *values.get("finalized_features", ())]:
+        feature["name"] = "metadata.version"  # passes at any level
     response = ApiVersionsResponse.read(RESPONSE.encode(values, version), version)
     edits = response.edit()
 
@@ -73,7 +77,7 @@ def test_produce_keeps_the_minimum_that_old_librdkafka_probes_for(version: int) 
 
 @pytest.mark.parametrize("version", RESPONSE.versions)
 def test_leaves_out_keys_that_are_unknown_or_refused(version: int) -> None:
-    assert kept(offer((500, 0, 1), (-1, 0, 1), (78, 1, 2), (79, 1, 2), (58, 0, 0), (3, 0, 13)), version) == [(3, 0, 13)]
+    assert kept(offer((500, 0, 1), (-1, 0, 1), (83, 0, 0), (58, 0, 0), (3, 0, 13)), version) == [(3, 0, 13)]
 
 
 @pytest.mark.parametrize("version", range(99)[::14])
@@ -86,6 +90,127 @@ def test_a_broker_that_does_not_know_the_version_answers_in_version_0(version: i
     response.keep(edits)
     assert (response.version, response.error_code) == (0, 35)
     assert join(edits.pieces()) == RESPONSE.encode({"error_code": 35, "api_keys": offer((18, 0, 5))}, 0)
+
+
+def everything() -> list[tuple[int, int, int]]:
+    return [(api.key, api.first, api.last) for api in APIS.values() if api.mode is not Mode.REFUSE]
+
+
+def features(
+    *told: tuple[str, int, int], apis: list[tuple[int, int, int]] | None = None, known: dict[int, Api] | None = None
+) -> tuple[list[tuple[str, int, int]], list[tuple[str, int, int]]]:
+    """What a client sees, supported and finalised, of features that a broker tells with both."""
+    body = RESPONSE.encode(
+        {
+            "error_code": 0,
+            "api_keys": offer(*(everything() if apis is None else apis)),
+            "throttle_time_ms": 0,
+            "supported_features": [{"name": name, "min_version": low, "max_version": high} for name, low, high in told],
+            "finalized_features_epoch": 7,
+            "finalized_features": [
+                {"name": name, "max_version_level": high, "min_version_level": low} for name, low, high in told
+            ],
+            "zk_migration_ready": True,
+            "from_the_future": b"kept",
+        },
+        4,
+    )
+    response = ApiVersionsResponse.read(body, 4)
+    edits = response.edit()
+    response.keep(edits, APIS if known is None else known)
+    seen = RESPONSE.decode(join(edits.pieces()), 4)
+    assert (seen["finalized_features_epoch"], seen["zk_migration_ready"]) == (7, True)
+    assert seen["from_the_future"] == b"kept"
+    return (
+        [(one["name"], one["min_version"], one["max_version"]) for one in seen["supported_features"] or ()],
+        [(one["name"], one["min_version_level"], one["max_version_level"]) for one in seen["finalized_features"] or ()],
+    )
+
+
+KAFKA_4_3 = [
+    ("metadata.version", 7, 29),
+    ("kraft.version", 0, 1),
+    ("transaction.version", 0, 2),
+    ("group.version", 0, 1),
+    ("eligible.leader.replicas.version", 0, 1),
+    ("share.version", 0, 1),
+    ("streams.version", 0, 1),
+]
+
+
+def test_every_feature_of_kafka_4_3_is_seen_as_it_is() -> None:
+    assert features(*KAFKA_4_3) == (KAFKA_4_3, KAFKA_4_3)
+
+
+def test_a_feature_that_is_off_stays_off() -> None:
+    off = [(name, 0, 0) for name, _, _ in KAFKA_4_3]
+
+    assert features(*off) == (off, off)
+
+
+def without(key: int, *, last: int | None = None) -> dict[int, Api]:
+    """The table with an api refused, or known up to another version."""
+    api = APIS[key]
+    changed = replace(api, mode=Mode.REFUSE) if last is None else replace(api, last=last)
+    return {**APIS, key: changed}
+
+
+@pytest.mark.parametrize(("key", "last"), [(0, 11), (26, 4), (28, 4), (28, None)], ids=str)
+def test_transactions_of_kip_890_go_with_the_versions_that_they_need(key: int, last: int | None) -> None:
+    told = [("transaction.version", 0, 2), ("group.version", 0, 1)]
+
+    supported, finalized = features(*told, known=without(key, last=last))
+
+    assert supported == finalized == [("transaction.version", 0, 1), ("group.version", 0, 1)]
+
+
+def test_a_level_below_the_lowest_is_not_supported_and_finalised_at_both_ends() -> None:
+    supported, finalized = features(("transaction.version", 2, 2), known=without(0, last=11))
+
+    assert supported == []
+    assert finalized == [("transaction.version", 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("feature", "key"),
+    [
+        *(("group.version", key) for key in (68, 69)),
+        *(("share.version", key) for key in (76, 77, 78, 79)),
+        *(("streams.version", key) for key in (88, 89)),
+    ],
+    ids=str,
+)
+def test_a_kind_of_group_goes_with_any_of_its_apis(feature: str, key: int) -> None:
+    others = [told for told in KAFKA_4_3 if told[0] != feature]
+
+    assert features(*KAFKA_4_3, known=without(key)) == (others, others)
+
+
+def test_what_the_broker_itself_does_not_offer_changes_nothing() -> None:
+    apis = [(key, first, 11 if key == 0 else last) for key, first, last in everything() if key not in {76, 78, 88}]
+
+    assert features(*KAFKA_4_3, apis=apis) == (KAFKA_4_3, KAFKA_4_3)
+
+
+def test_features_and_levels_of_the_future_are_not_seen() -> None:
+    told = [
+        ("transaction.version", 0, 3),
+        ("queue.version", 0, 1),
+        ("metadata.version", 7, 99),
+        ("share.version", 2, 2),
+    ]
+
+    supported, finalized = features(*told)
+
+    assert supported == [("transaction.version", 0, 2), ("metadata.version", 7, 99)]
+    assert finalized == [("transaction.version", 0, 2), ("metadata.version", 7, 99), ("share.version", 1, 1)]
+
+
+def test_every_need_of_a_feature_is_met_by_the_table() -> None:
+    needs = [need for levels in LEVELS.values() for level in levels for need in level]
+
+    assert needs
+    assert all(APIS[key].takes(version) for key, version in needs)
 
 
 @pytest.mark.parametrize("layout", [0, 3, 4, 5])

@@ -156,6 +156,63 @@ def test_check_runs_the_tests_of_the_rules(call, tmp_path):
     assert f"{path}:19:" in err
 
 
+@pytest.mark.parametrize(
+    ("condition", "mask", "warning"),
+    [
+        ('clientId == "job"', "keep", "rule customer exempts by clientId, which every client chooses for itself"),
+        ('clientId != "job"', "redact", "rule customer masks by clientId, which every client chooses for itself"),
+        ('true || principal == "User:a"', "keep", "the condition of rule customer is always true"),
+        ('false && principal == "User:a"', "redact", "the condition of rule customer is always false"),
+    ],
+    ids=["exemption", "mask", "true", "false"],
+)
+def test_check_warns_of_a_condition_that_is_probably_not_meant(call, tmp_path, condition, mask, warning):
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        RULES.replace("    at: [produce]\n", f"    at: [produce]\n    when: {{client: '{condition}'}}\n", 1).replace(
+            "mask: redact", f"mask: {mask}", 1
+        )
+    )
+
+    code, out, err = call("check", path)
+
+    assert code == 0
+    assert out
+    assert err.splitlines()[0].startswith(f"warning: {path}:")
+    assert warning in err.splitlines()[0]
+    assert err.splitlines()[1].startswith("valid: ")
+
+
+def test_check_does_not_warn_of_a_condition_on_the_principal(call, tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(RULES.replace("    at: [produce]\n", "    at: [produce]\n    when: {client: 'principal == topic'}\n", 1))
+
+    code, out, err = call("check", path)
+
+    assert code == 0
+    assert out.decode().splitlines()[0].split("\t")[1] == "payments.* except payments.public by principal, topic"
+    assert err.startswith("valid: ")
+
+
+def test_masks_for_the_client_that_is_named(call, tmp_path):
+    path = tmp_path / "r.yaml"
+    condition = 'principal == "User:eve" || clientId == "eve"'
+    path.write_text(RULES.replace("    at: [produce]\n", f"    at: [produce]\n    when: {{client: '{condition}'}}\n", 1))
+    value, clear = b'{"ssn":"123-45-6789"}', b'{"ssn":"123-45-6789"}'
+
+    outputs = [
+        call("mask", "--rules", path, "--topic", "payments.eu", *options, stdin=value)[1]
+        for options in (
+            [],
+            ["--principal", "User:bob", "--client-id", "bob"],
+            ["--principal", "User:bob", "--client-id", "eve"],
+            ["--principal", "User:eve"],
+        )
+    ]
+
+    assert [output == clear for output in outputs] == [False, True, False, False]
+
+
 @pytest.mark.parametrize("is_valid", [True, False], ids=["valid", "invalid"])
 def test_check_draws_for_a_terminal(rules, is_valid, tmp_path):
     if not is_valid:
@@ -284,7 +341,7 @@ def test_run_ends_with_one_and_a_line_for_each_fault_of_the_rules(call, served, 
 
 
 def test_unexpected_failure_says_where_and_quotes_nothing(call, rules, monkeypatch):
-    def fail(*_arguments):
+    def fail(*_arguments, **_named):
         raise LookupError(CANARY)
 
     monkeypatch.setattr("wiremask.proxy.inprocess.Masking.mask", fail)

@@ -172,6 +172,30 @@ def test_whatever_else_a_value_holds_only_the_field_changes(masking, others, sec
     assert json.loads(masked.value) == {**document, "ssn": "[redacted]", "card": None, "email": None}
 
 
+@pytest.mark.parametrize(
+    ("who", "expected"),
+    [
+        ({"principal": "User:alice"}, b'{"ssn":"1"}'),
+        ({"principal": "User:bob"}, b'{"ssn":"[redacted]"}'),
+        ({"client_id": "alice"}, b'{"ssn":"[redacted]"}'),
+        ({}, b'{"ssn":"[redacted]"}'),
+    ],
+    ids=["exempted", "another", "unknown principal", "nothing known"],
+)
+def test_masks_for_the_client_that_it_is_told_of(tmp_path, who, expected):
+    exempt = """
+  - name: exempt
+    topics: ["payments.*"]
+    at: [produce]
+    when: {client: 'principal == "User:alice"'}
+    value: {fields: [{path: $.ssn, mask: keep}]}
+"""
+    (tmp_path / "rules.yaml").write_text(RULES.replace("rules:\n", "rules:" + exempt, 1))
+    masking = wiremask.load(tmp_path, env=ENV)
+
+    assert masking.mask("payments.eu", "produce", None, b'{"ssn":"1"}', **who).value == expected
+
+
 @pytest.mark.parametrize("docstring", [wiremask.__doc__, inprocess.__doc__], ids=["wiremask", "inprocess"])
 def test_the_example_in_the_documentation_works(tmp_path, monkeypatch, docstring):
     (tmp_path / "rules").mkdir()

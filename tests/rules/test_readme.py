@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from array import array
 from pathlib import Path
 from textwrap import indent
 
 import pytest
 
-from wiremask.rules import compile_ruleset
+from wiremask.rules import Client, compile_ruleset
 from wiremask.rules.keys import decode_key, derive_subkey
 from wiremask.rules.maskwords import LATER, MASKS
 
@@ -43,6 +45,29 @@ def test_ruleset_example_loads_and_passes_its_tests(text: str) -> None:
     plan = compile_ruleset({"README.md": text}, lambda _: KEY)
 
     assert len(plan.rules) == text.count("\n  - name: ")
+
+
+@pytest.mark.parametrize(
+    ("principal", "card", "iban"),
+    [
+        ("User:fraud-team", "4111111111111111", "[redacted]"),
+        ("User:backend", "************1111", "DE89"),
+        ("User:anybody", "************1111", "[redacted]"),
+        (None, "************1111", "[redacted]"),
+    ],
+    ids=["exempted", "spared", "anybody", "unknown"],
+)
+def test_example_of_who_asks_does_what_the_text_says(principal: str | None, card: str, iban: str) -> None:
+    (text,) = [text for text in RULESETS if "fraud-team-sees-cards" in text]
+    program = (
+        compile_ruleset({"README.md": text}, lambda _: KEY)
+        .for_client(Client(principal=principal))
+        .match("payments.x", "fetch")
+    )
+    value = b'{"card":"4111111111111111","iban":"DE89"}'
+
+    assert program is not None
+    assert json.loads(program.mask(value, array("i", (0, len(value)))).values or value) == {"card": card, "iban": iban}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))

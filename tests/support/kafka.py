@@ -4,7 +4,8 @@ The jars are copied once per machine into `${XDG_CACHE_HOME:-~/.cache}/wiremask/
 combined broker-controllers as it has node ids; the suite uses one. Each broker has three listeners for clients:
 
 - CLIENT, plaintext;
-- SASL, plaintext with PLAIN (user `USER`, `PASSWORD`);
+- SASL, plaintext with PLAIN (users `USER` and `OTHER_USER`, `PASSWORD`), SCRAM (users that a test adds; with SCRAM-SHA-512
+  a login lasts `LOGIN_S`) and OAUTHBEARER (tokens without a signature);
 - RECORDED, plaintext, whose advertised port is not the bound one: `support.capture.Relay` stands there, so that a client
   that bootstraps from it is recorded on all its connections and no byte of its traffic had to be rewritten for that.
 """
@@ -26,8 +27,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 from confluent_kafka.cimpl import NewTopic
+
 from support import ports
 from support.capture import RawClient
 from support.process import Child
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
 
 VERSION = "4.3.1"
 POM = Path(__file__).parent / "kafka" / "pom.xml"
-USER, PASSWORD = "alice", "alice-password"
+USER, OTHER_USER, PASSWORD = "alice", "bob", "alice-password"
+LOGIN_S = 3
 RECORD_LIMIT_BYTES = 32 * 1024 * 1024
 MINIMUM_JAVA = 17
 
@@ -285,6 +288,15 @@ class KafkaCluster:
         eventually(lambda: self._is_led(name, partitions), what=f"leaders of {name}")
         return name
 
+    def add_scram_user(self, name: str, password: str) -> None:
+        """Lets a user log in with either SCRAM mechanism."""
+        changes = [
+            UserScramCredentialUpsertion(name, ScramCredentialInfo(mechanism, 4096), password.encode())
+            for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
+        ]
+        self._wait_for(self.admin.alter_user_scram_credentials(changes[:1]))
+        self._wait_for(self.admin.alter_user_scram_credentials(changes[1:]))
+
     def delete_topic(self, name: str) -> None:
         """Deletes a topic."""
         self._wait_for(self.admin.delete_topics([name], operation_timeout=10))
@@ -342,8 +354,10 @@ class KafkaCluster:
         if is_voter:
             listeners["CONTROLLER"] = broker.controller_port
         advertised = {"CLIENT": broker.port, "SASL": broker.sasl_port, "RECORDED": broker.relay_port}
-        login = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
+        users = " ".join(f'user_{user}="{PASSWORD}"' for user in (USER, OTHER_USER))
+        login = f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};"
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        oauth = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=x;"
         return {
             "process.roles": "broker,controller" if is_voter else "broker",
             "node.id": str(broker.node_id),
@@ -358,10 +372,12 @@ class KafkaCluster:
             ),
             "inter.broker.listener.name": "CLIENT",
             "controller.listener.names": "CONTROLLER",
-            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
             "listener.name.sasl.plain.sasl.jaas.config": login,
             "listener.name.sasl.scram-sha-256.sasl.jaas.config": scram,
             "listener.name.sasl.scram-sha-512.sasl.jaas.config": scram,
+            "listener.name.sasl.scram-sha-512.connections.max.reauth.ms": str(LOGIN_S * 1000),
+            "listener.name.sasl.oauthbearer.sasl.jaas.config": oauth,
             "log.dirs": str(broker.data),
             # One partition of each internal topic: fifty of them are what makes a first group or transaction slow.
             "offsets.topic.num.partitions": "1",

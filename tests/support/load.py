@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 GIVEN_UP_S = 60
 """When a client may give up on a record: longer than anything that a test does to the cluster."""
 
-PACE_S = 0.02
-"""Between two bursts of a producer, so that two cores also have time for the brokers."""
+PACE_S = 0.1
+"""Between two rounds of a producer, so that two cores also have time for the brokers."""
 
-BURST = 5
-WINDOW = 40
-"""Records that a producer has under way at most."""
+BURST = 4
+WINDOW = 60
+"""Records that a producer has under way at most, give or take a round."""
 
 ABORTED = b"aborted"
 QUICK_S = {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 500, "retry.backoff.ms": 50, "log_level": 0}
@@ -109,7 +109,7 @@ class Load:
             if fault is not None and kind is None:
                 raise fault
 
-    async def progress(self, records: int = 60) -> None:
+    async def progress(self, records: int = 20) -> None:
         """Waits until every producer has had that many more records acknowledged, and every reader has got some more."""
         sent, got = dict(self._sent), self._counts()
         producers = len(self._producing)
@@ -190,19 +190,16 @@ class Load:
 
         numbers: dict[Place, int] = defaultdict(int)
         while not self._done.is_set():
-            for place in self._places:
-                for _ in range(BURST if under_way < WINDOW else 0):
+            for place in self._places if under_way < WINDOW else ():
+                key = _key("librdkafka", place)
+                for number in range(numbers[place], numbers[place] + BURST):
                     under_way += 1
-                    number = numbers[place]
-                    numbers[place] += 1
                     producer.produce(
-                        place[0],
-                        key=_key("librdkafka", place),
-                        value=customer(number),
-                        partition=place[1],
-                        on_delivery=delivered,
+                        place[0], key=key, value=customer(number), partition=place[1], on_delivery=delivered
                     )
-            producer.poll(PACE_S)
+                numbers[place] += BURST
+            self._done.wait(PACE_S)
+            producer.poll(0)
         left = producer.flush(GIVEN_UP_S)
         assert not left, f"librdkafka did not deliver {left} records"
 
@@ -232,6 +229,7 @@ class Load:
             first += BURST
             for place in self._places:
                 self._sent[_key("transaction", place)] += BURST
+            self._done.wait(PACE_S)
 
     def _read_confluent(self) -> None:
         consumer = confluent_kafka.Consumer(

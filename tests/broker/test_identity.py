@@ -1,0 +1,191 @@
+"""Who reads decides what is seen: principals that a real broker has accepted, by every mechanism that clients use."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import confluent_kafka
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.abc import AbstractTokenProvider
+
+from support.batches import read_batches
+from support.capture import RawClient
+from support.clients import AioKafka, Message
+from support.kafka import LOGIN_S, OTHER_USER, PASSWORD, USER, KafkaCluster
+from support.login import bare, handshake_frame, plain, unsigned_jwt
+from support.proxy import ProxyProcess, assert_absent
+from support.requests import ask_fetch
+from support.rulefolder import rule, ruleset
+from support.wait import eventually
+
+pytestmark = pytest.mark.broker
+
+MakeTopic = Callable[..., str]
+StartProxy = Callable[..., ProxyProcess]
+Read = Callable[[str, str, str, str], Any]
+
+CLEAR, MASKED = b'{"ssn":"123-45-6789"}', b'{"ssn":"[redacted]"}'
+RULES = ruleset(
+    rule("exempt", "read-*", {"$.ssn": "keep"}, at=["fetch"], when={"client": f'principal == "User:{USER}"'}),
+    rule("ssn", "read-*", {"$.ssn": "redact"}, at=["fetch"]),
+)
+MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
+
+
+class Token(AbstractTokenProvider):
+    """An access token that the broker takes without a signature."""
+
+    def __init__(self, user: str) -> None:
+        self._user = user
+
+    async def token(self) -> str:
+        now = int(time.time())
+        return unsigned_jwt(sub=self._user, iat=now, exp=now + 600)
+
+
+async def read_with_aiokafka(bootstrap: str, topic: str, mechanism: str, user: str) -> bytes | None:
+    options: dict[str, Any] = {"sasl_plain_username": user, "sasl_plain_password": PASSWORD}
+    if mechanism == "OAUTHBEARER":
+        options = {"sasl_oauth_token_provider": Token(user)}
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap,
+        auto_offset_reset="earliest",
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism=mechanism,
+        **options,
+    )
+    try:
+        async with asyncio.timeout(30):
+            await consumer.start()
+            value: bytes | None = (await consumer.getone()).value
+            return value
+    finally:
+        await consumer.stop()
+
+
+def confluent_consumer(bootstrap: str, mechanism: str, user: str) -> confluent_kafka.Consumer:
+    options: dict[str, Any] = {"sasl.username": user, "sasl.password": PASSWORD}
+    if mechanism == "OAUTHBEARER":
+        options = {"enable.sasl.oauthbearer.unsecure.jwt": True, "sasl.oauthbearer.config": f"principal={user}"}
+    return confluent_kafka.Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "none",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": mechanism,
+            "fetch.wait.max.ms": 100,
+            "log_level": 0,
+            **options,
+        }
+    )
+
+
+def poll(consumer: confluent_kafka.Consumer, *, timeout_s: float = 30) -> Any:
+    message = consumer.poll(timeout_s)
+    assert message is not None
+    assert message.error() is None, message.error()
+    return message.value()
+
+
+async def read_with_confluent(bootstrap: str, topic: str, mechanism: str, user: str) -> bytes | None:
+    consumer = confluent_consumer(bootstrap, mechanism, user)
+    try:
+        consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
+        value: bytes | None = await asyncio.to_thread(poll, consumer)
+        return value
+    finally:
+        await asyncio.to_thread(consumer.close)
+
+
+async def store(kafka: KafkaCluster, topic: str, count: int = 1) -> None:
+    async with AioKafka().producer(kafka.bootstrap) as producer:
+        await producer.send(topic, [Message(value=CLEAR)] * count)
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("read", [read_with_aiokafka, read_with_confluent], ids=["aiokafka", "confluent"])
+async def test_two_principals_read_the_same_record_differently(
+    read: Read, mechanism: str, start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic
+) -> None:
+    for user in (USER, OTHER_USER):
+        kafka.add_scram_user(user, PASSWORD)
+    proxy = start_proxy(rules=RULES, upstream=kafka.sasl_bootstrap)
+    topic = make_topic("read")
+    await store(kafka, topic)
+
+    seen = [await read(proxy.bootstrap, topic, mechanism, user) for user in (USER, OTHER_USER)]
+
+    assert seen == [CLEAR, MASKED]
+    logged_in = {line["principal"] for line in proxy.logs() if line["event"] == "logged in"}
+    assert logged_in == {f"User:{USER}", f"User:{OTHER_USER}"}
+    assert_absent(proxy.everything(), [PASSWORD])
+
+
+@pytest.mark.parametrize(("user", "expected"), [(USER, CLEAR), (OTHER_USER, MASKED)])
+async def test_reads_bare_tokens_after_handshake_0(
+    user: str, expected: bytes, start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic
+) -> None:
+    proxy = start_proxy(rules=RULES, upstream=kafka.sasl_bootstrap)
+    topic = make_topic("read")
+    await store(kafka, topic)
+
+    with RawClient(proxy.bootstrap) as client, RawClient(proxy.bootstrap) as wrong:
+        for one in (client, wrong):
+            one.ask(handshake_frame("PLAIN", 0))
+        accepted = client.ask(bare(plain(user, PASSWORD)))
+        (batch,) = read_batches(ask_fetch(client, topic).records)
+        wrong.send(bare(plain(user, "a-wrong-password")))
+        refused = wrong.read()
+
+    assert accepted == b""
+    assert batch.records[0].value == expected
+    assert refused is None
+
+
+async def test_without_a_login_a_reader_is_anonymous(
+    start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic
+) -> None:
+    topic = make_topic("read")
+    await store(kafka, topic)
+    proxy = start_proxy(rules=RULES)
+
+    masked = await AioKafka().consume(proxy.bootstrap, topic, 1)
+    proxy.change_rules(RULES.replace(f"User:{USER}", "User:ANONYMOUS"))
+    clear = await AioKafka().consume(proxy.bootstrap, topic, 1)
+
+    assert [message.value for message in masked + clear] == [MASKED, CLEAR]
+
+
+async def test_a_reader_that_logs_in_again_stays_who_it_is(
+    start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic
+) -> None:
+    kafka.add_scram_user(USER, PASSWORD)
+    proxy = start_proxy(rules=RULES, upstream=kafka.sasl_bootstrap)
+    topic = make_topic("read")
+    consumer = confluent_consumer(proxy.bootstrap, "SCRAM-SHA-512", USER)
+
+    def logins_of_one_session() -> int:
+        sessions = [line["session"] for line in proxy.logs() if line["event"] == "logged in"]
+        return max(map(sessions.count, sessions), default=0)
+
+    def seen_again(values: list[Any]) -> bool:
+        asyncio.run(store(kafka, topic))
+        values.append(poll(consumer))
+        return logins_of_one_session() >= 3
+
+    seen: list[Any] = []
+    try:
+        consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
+        await asyncio.to_thread(eventually, lambda: seen_again(seen), timeout_s=8 * LOGIN_S, step_s=0.2)
+    finally:
+        await asyncio.to_thread(consumer.close)
+
+    assert set(seen) == {CLEAR}
+    assert {line["principal"] for line in proxy.logs() if line["event"] == "logged in"} == {f"User:{USER}"}

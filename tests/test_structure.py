@@ -1,0 +1,52 @@
+"""What linters do not see: imports of compiled files, and the front page's promises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+COMPILED = sorted(path for folder in ("protocol", "rules") for path in (ROOT / folder).rglob("*.p[yx][xd]"))
+
+
+@pytest.mark.parametrize("path", COMPILED, ids=lambda path: path.name)
+def test_compiled_files_of_protocol_and_rules_know_neither_the_other_nor_the_proxy(path: Path) -> None:
+    others = {"protocol", "rules", "proxy"} - {path.relative_to(ROOT).parts[0]}
+
+    imported = set(re.findall(r"wiremask[./](\w+)", path.read_text(encoding="utf-8")))
+
+    assert not imported & others
+
+
+def test_there_are_compiled_files() -> None:
+    assert {path.suffix for path in COMPILED} == {".pyx", ".pxd"}
+
+
+def test_every_compiled_module_has_a_stub() -> None:
+    modules = [path for path in COMPILED if path.suffix == ".pyx"]
+
+    assert [path.name for path in modules if not path.with_suffix(".pyi").exists()] == []
+
+
+def test_the_first_screen_of_the_readme_names_the_two_commands() -> None:
+    first_screen = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:12]
+
+    commands = [line.split("#")[0].strip() for line in first_screen if line.startswith("    ")]
+
+    assert commands == ["make demo", "make test"]
+
+
+HEAVY = ("aiokafka", "anyio", "asyncio.windows_events", "click", "confluent_kafka", "hyperscan", "kafka", "rich", "typer")
+
+
+def test_the_server_imports_nothing_that_it_does_not_need() -> None:
+    code = "import sys, wiremask.proxy.commands.run, wiremask.proxy.server; print(*sys.modules)"
+
+    modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+
+    assert "wiremask.proxy.pipeline" in modules
+    assert [module for module in modules if module in HEAVY] == []
