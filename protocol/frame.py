@@ -158,6 +158,13 @@ class FrameAssembler:
         self._frame, self._filled, self._expected = None, 0, None
         return frame
 
+    def drop(self) -> None:
+        """Let go of all memory; the stream has ended."""
+        if self._buffer is not None:
+            self._buffers.give(self._buffer)
+        self._buffer, self._frame, self._expected = None, None, None
+        self._start = self._end = self._filled = 0
+
     def _release(self) -> None:
         """Give an empty read buffer back."""
         if self._buffer is not None and self._start == self._end:

@@ -136,12 +136,15 @@ class Connection:
                 self.client.hold(WORKING)
                 self._look_up(step, partial(self._looked_up_for_request, frame, claim, rules))
             case Forward():
+                # Only a Produce has no answer.
+                metrics.requests.labels(step.exchange.api.name if step.exchange else "Produce").inc()
                 if step.exchange is not None:
                     self._session.sent(step.exchange)
                 self.broker.write(step.pieces, claim)
                 if step.then_close is not None:
                     self._end(step.then_close)
             case Answer():
+                metrics.requests.labels(step.exchange.api.name).inc()
                 self._session.answered_here(step.exchange)
                 step.exchange.claim = claim
                 self._deliver()
@@ -270,6 +273,7 @@ class Connection:
 
     def _leg_ended(self) -> None:
         if not self.client.is_open and not self.broker.is_open:
+            self._session.forget()
             self._shared.budget.forget(self)
         self._settle()
 

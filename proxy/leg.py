@@ -92,6 +92,7 @@ class Leg(asyncio.BufferedProtocol):
         self.is_open = False
         self.has_ended = True
         self._all_written()
+        self._assembler.drop()  # at once, not when the garbage collector finds this connection
         self.on_end()
 
     def _pump(self) -> None:

@@ -126,6 +126,11 @@ class Session:
             )
         return exchange
 
+    def forget(self) -> None:
+        """Lets go of every exchange: the connection has ended."""
+        self._awaiting.clear()
+        self._owed.clear()
+
     def due(self) -> list[Exchange]:
         """Takes the exchanges whose replies may leave now, oldest first."""
         due = []

@@ -175,10 +175,15 @@ class Plan:
             AutomatonTooLarge: rules that met first on this topic are too many or too general to compile together
                 (`compile_ruleset` tries all topics that the ruleset names). The values must not pass.
         """
-        parts = self._matched(topic, at)
+        parts = self._matches.get((topic, at))
+        if parts is None:
+            parts = self._find(topic, at)
         if self._conditional and not self._conditional.isdisjoint(parts):
-            parts = self._decided(parts, client, topic, at)
-        return self._program(parts, at) if parts else None
+            parts = self._decide(parts, client, topic, at)
+        if not parts:
+            return None
+        program = self._programs.get((at, parts))
+        return self._compile(at, parts) if program is None else program
 
     def try_topic(self, topic: str, at: Direction) -> None:
         """Compiles what happens to a topic where every condition holds, and where none can be decided.
@@ -186,21 +191,19 @@ class Plan:
         Raises:
             AutomatonTooLarge: the rules that meet on it are too large together.
         """
-        matched = self._matched(topic, at)
-        if matched:
-            self._program(matched, at)
-            self.match(topic, at)
+        matched = self._find(topic, at)
+        if matched and (at, matched) not in self._programs:
+            self._compile(at, matched)
+        self.match(topic, at)
 
-    def _matched(self, topic: str, at: Direction) -> tuple[int, ...]:
+    def _find(self, topic: str, at: Direction) -> tuple[int, ...]:
         """The rules for a topic, whatever their conditions."""
-        matched = self._matches.get((topic, at))
-        if matched is None:
-            matched = tuple(number for number in self._by_direction[at] if self.rules[number].topics.matches(topic))
-            if len(topic) <= NAMES_REMEMBERED_CHARACTERS:
-                self._remember(self._matches, (topic, at), matched, TOPICS_REMEMBERED)
+        matched = tuple(number for number in self._by_direction[at] if self.rules[number].topics.matches(topic))
+        if len(topic) <= NAMES_REMEMBERED_CHARACTERS:
+            self._remember(self._matches, (topic, at), matched, TOPICS_REMEMBERED)
         return matched
 
-    def _decided(self, matched: tuple[int, ...], client: Client, topic: str, at: Direction) -> Parts:
+    def _decide(self, matched: tuple[int, ...], client: Client, topic: str, at: Direction) -> Parts:
         """What of the rules for a topic acts for a client."""
         parts = self._decisions.get((client, topic, at))
         if parts is None:
@@ -218,12 +221,9 @@ class Plan:
             return number if masking == rule.fields else ~number if masking else None
         return number if holds else None
 
-    def _program(self, parts: Parts, at: Direction) -> TopicPlan:
-        program = self._programs.get((at, parts))
-        if program is None:
-            program = TopicPlan([self._rule(part) for part in parts], at, json_depth=self._json_depth)
-            program = self._remember(self._programs, (at, parts), program, PROGRAMS_REMEMBERED)
-        return program
+    def _compile(self, at: Direction, parts: Parts) -> TopicPlan:
+        program = TopicPlan([self._rule(part) for part in parts], at, json_depth=self._json_depth)
+        return self._remember(self._programs, (at, parts), program, PROGRAMS_REMEMBERED)
 
     def _rule(self, part: int) -> Rule:
         if part >= 0:

@@ -2,6 +2,8 @@ import asyncio, time, pytest
 from support.leaders import *
 from support.load import Load
 from support.wait import eventually_async
+import support.load
+support.load.PACE_S=0.002
 pytestmark=[pytest.mark.timeout(400)]
 
 async def mark(running, what, records=20):
@@ -17,7 +19,7 @@ async def mark(running, what, records=20):
     except AssertionError: print("STALL", {k:(sent.get(k),v) for k,v in running._sent.items()}, got, running._counts(), seen); raise
     print(what, round(max(seen.values()),1))
 
-@pytest.mark.parametrize("direct",[False,True])
+@pytest.mark.parametrize("direct",[False,False,True,True,False])
 async def test_it(front, cluster, replicated, direct):
     topics=(replicated("stored",partitions=3),replicated("viewed",partitions=3))
     proxy=front()

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from support.batches import read_batches, write_batch
 from support.login import (
@@ -32,7 +34,7 @@ from support.login import (
 )
 from support.requests import fetch_frame, plain_frame, produce_frame, read_fetched
 from support.scripted import HEAD, Asked, Peer, Stage, fetched, proxied, rules_text
-from wiremask.protocol.errors import MalformedFrame, RefusedLogin
+from wiremask.protocol.errors import MalformedFrame, ProtocolError, RefusedLogin
 from wiremask.proxy.identity import ANONYMOUS, Identity
 from wiremask.proxy.log import LogConfig, configure
 from wiremask.proxy.session import Session
@@ -521,3 +523,49 @@ def test_refuses_what_it_could_not_follow() -> None:
     identity.client_token(plain("alice"))
     with pytest.raises(MalformedFrame):
         identity.client_token(plain("alice"))
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("offer"), st.sampled_from(["PLAIN", "SCRAM-SHA-256", "OAUTHBEARER", "GSSAPI"]), st.integers(0, 1)
+        ),
+        st.tuples(st.just("offered"), st.sampled_from([0, UNSUPPORTED_MECHANISM])),
+        st.tuples(
+            st.just("client"), st.sampled_from([plain("eve"), plain("bob"), scram_first("eve"), oauth(sub="eve"), b""])
+        ),
+        st.tuples(
+            st.just("server"), st.sampled_from([0, FAILED]), st.sampled_from([b"", SCRAM_CHALLENGE, SCRAM_VERIFIED])
+        ),
+    ),
+    max_size=14,
+)
+
+
+@given(EVENTS)
+@settings(max_examples=300, deadline=None)
+def test_whatever_the_order_nobody_is_known_who_was_not_accepted(events: list[tuple[Any, ...]]) -> None:
+    identity = Identity()
+    said: set[str] = set()
+    for event, *details in events:
+        before = identity.principal
+        accepted = False
+        try:
+            match event:
+                case "offer":
+                    identity.offer(*details)
+                case "offered":
+                    identity.offered(*details)
+                case "client":
+                    identity.client_token(*details)
+                    said |= {
+                        f"User:{name}" for name in ("eve", "bob") if name.encode() in details[0] or b"ey" in details[0]
+                    }
+                case "server":
+                    accepted = identity.server_token(*details)
+        except ProtocolError:
+            return  # the connection closes
+
+        assert not accepted or details[0] == 0
+        assert identity.principal == before or accepted
+        assert identity.principal in {None, ANONYMOUS} | said

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -223,6 +224,8 @@ class Load:
                 for number in range(first, first + BURST):
                     key = ABORTED if abort else _key("transaction", place)
                     producer.produce(place[0], key=key, value=customer(number), partition=place[1])
+            if abort:
+                producer.flush(GIVEN_UP_S)  # so that there is something stored to be aborted
             if abort or not _is_committed(producer):
                 _patiently(producer.abort_transaction)
                 continue
@@ -370,10 +373,10 @@ def _read_all(bootstrap: str, topics: tuple[str, ...]) -> dict[Place, list[Store
         ]
         consumer.assign([confluent_kafka.TopicPartition(topic, number, 0) for topic, number in places])
         unfinished = set(places)
+        deadline = time.monotonic() + GIVEN_UP_S
         while unfinished:
-            batch = consumer.consume(1000, timeout=10)
-            assert batch, f"no end of {unfinished}"
-            for message in batch:
+            assert time.monotonic() < deadline, f"no end of {unfinished}"
+            for message in consumer.consume(500, timeout=0.1):
                 error = message.error()
                 if error is None:
                     found[_place(message)].append(_stored(message))

@@ -1,0 +1,83 @@
+"""The api table and the message definitions of our own, against those inside Kafka's own library."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import wiremask.protocol
+from support.kafka import KafkaCluster, libraries
+from wiremask.protocol.api import API_VERSIONS, APIS, Mode
+from wiremask.protocol.schema import NO_VERSIONS, load, parse
+
+pytestmark = pytest.mark.broker
+
+OWN = sorted((Path(wiremask.protocol.__file__).parent / "messages" / "schemas").glob("*.json"))
+NEWER = {"ApiVersionsRequest", "ApiVersionsResponse"}
+"""Definitions of ours that go beyond this release."""
+
+REMOVED = '"validVersions": "none"'
+
+
+@pytest.fixture(scope="session")
+def definitions(kafka: KafkaCluster) -> Iterator[zipfile.ZipFile]:
+    """Kafka's definitions: `common/message/*.json` in the library of clients."""
+    (clients,) = libraries().glob("kafka-clients-*.jar")
+    with zipfile.ZipFile(clients) as jar:
+        yield jar
+
+
+@pytest.mark.parametrize("name", [path.stem for path in OWN])
+def test_a_definition_of_ours_says_what_kafka_s_says(name: str, definitions: zipfile.ZipFile) -> None:
+    theirs = parse(definitions.read(f"common/message/{name}.json").decode())
+
+    ours = load(name)
+
+    if name in NEWER:
+        ours = replace(ours, versions=theirs.versions)
+        known = {field.name for field in theirs.fields}
+        ours = replace(ours, fields=tuple(field for field in ours.fields if field.name in known))
+    assert ours == theirs
+
+
+def test_the_table_has_kafka_s_apis_and_versions(definitions: zipfile.ZipFile) -> None:
+    wrong = {}
+
+    for path in definitions.namelist():
+        if not re.fullmatch(r"common/message/\w+Request\.json", path):
+            continue
+        text = definitions.read(path).decode()
+        if REMOVED in text:
+            continue
+        schema = parse(text)
+        api = APIS[schema.api_key]
+        last = schema.versions.last - ("latestVersionUnstable" in text and _is_unstable(text))
+        flexible = None if schema.flexible == NO_VERSIONS or schema.flexible.first > last else schema.flexible.first
+        newest = max(last, api.last) if api.key == API_VERSIONS else last
+        told = (f"{api.name}Request", api.first, api.last, api.flexible_from)
+        if api.last >= api.first and told != (schema.name, schema.versions.first, newest, flexible):
+            wrong[api.name] = (told, (schema.name, schema.versions.first, last, flexible))
+
+    assert wrong == {}
+
+
+def test_no_api_that_clients_use_is_missing(definitions: zipfile.ZipFile) -> None:
+    texts = [definitions.read(path).decode() for path in definitions.namelist() if path.endswith("Request.json")]
+
+    keys = {parse(text).api_key for text in texts if '"broker"' in text and REMOVED not in text}
+
+    taken = {api.key for api in APIS.values() if api.mode is not Mode.REFUSE}
+    between_servers = {"AlterPartition", "Envelope", "WriteTxnMarkers"}
+    assert {APIS[key].name for key in taken - keys} <= between_servers | {"UnregisterBroker"}
+    assert keys <= set(APIS)
+
+
+def _is_unstable(text: str) -> bool:
+    lines = [line for line in text.splitlines() if not line.strip().startswith("//")]
+    return bool(json.loads("\n".join(lines)).get("latestVersionUnstable"))
