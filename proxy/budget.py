@@ -28,8 +28,8 @@ class Owner(Protocol):
     """Who holds memory: a connection."""
 
     @property
-    def moved_bytes(self) -> int:
-        """Counts every byte that was read or has left; standing still, it holds memory for nothing."""
+    def progress(self) -> object:
+        """Changes whenever a byte moves; who stands still holds memory for nothing."""
 
     def cut(self, reason: str) -> None:
         """Closes, and gives everything back."""
@@ -65,7 +65,7 @@ class Budget:
         self._taken = 0
         self._held: set[Claim] = set()
         self._waiting: deque[Claim] = deque()
-        self._stood: dict[Owner, tuple[int, float]] = {}
+        self._stood: dict[Owner, tuple[object, float]] = {}
         self._lock = Lock()
 
     @property
@@ -131,10 +131,10 @@ class Budget:
         if not self._waiting:
             self._stood.clear()
             return
-        standing: dict[Owner, tuple[int, float]] = {}
+        standing: dict[Owner, tuple[object, float]] = {}
         for owner in {claim.owner for claim in self._held}:
-            moved, since_s = self._stood.get(owner, (-1, now_s))
-            standing[owner] = (moved, since_s) if moved == owner.moved_bytes else (owner.moved_bytes, now_s)
+            seen, since_s = self._stood.get(owner, (None, now_s))
+            standing[owner] = (seen, since_s) if seen == owner.progress else (owner.progress, now_s)
         self._stood = standing
         for owner, (_, since_s) in standing.items():
             if now_s - since_s >= after_s:

@@ -278,9 +278,9 @@ class Connection:
         self._settle()
 
     @property
-    def moved_bytes(self) -> int:
-        """Bytes that were read or have left, on both sides."""
-        return self.client.moved_bytes + self.broker.moved_bytes
+    def progress(self) -> object:
+        """Changes whenever a byte moves, on either side."""
+        return self.client.progress, self.broker.progress
 
     def _settle(self) -> None:
         """Ends the connection when a side has left, or at a drain, and nothing is left to do for the other."""

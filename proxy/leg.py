@@ -143,11 +143,10 @@ class Leg(asyncio.BufferedProtocol):
     def write(self, pieces: Pieces, claim: Claim | None) -> None:
         """Writes one frame, without a copy where the socket takes it at once; the claim ends when it has left."""
         if self.is_open:
-            size = size_of(tuple(pieces))
-            self._moved += size
+            self._moved += 1
             self.transport.writelines(cast("list[bytes]", pieces))
             if left := self.transport.get_write_buffer_size():
-                self._unwritten.append(claim or self._budget.charge(min(size, left), self._owner))
+                self._unwritten.append(claim or self._budget.charge(min(size_of(pieces), left), self._owner))
                 return
         if claim is not None:
             claim.release()
@@ -170,9 +169,9 @@ class Leg(asyncio.BufferedProtocol):
             self._budget.grant_waiting()
 
     @property
-    def moved_bytes(self) -> int:
-        """Bytes read, and bytes that the peer took, so far."""
-        return self._moved - (self.transport.get_write_buffer_size() if self.is_open else 0)
+    def progress(self) -> tuple[int, int]:
+        """Changes with everything that is read, and with everything that the peer takes."""
+        return self._moved, self.transport.get_write_buffer_size() if self.is_open else 0
 
     def close(self) -> None:
         """Closes the socket once what was written has left, or after a while."""

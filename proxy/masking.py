@@ -10,7 +10,6 @@ seen, and the reader asks for it again. Old segments hold message sets, which ar
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from wiremask.protocol.legacy import MessageSet
     from wiremask.proxy.budget import Claim
-    from wiremask.rules import Direction, Failure, Outcome, TopicPlan
+    from wiremask.rules import Failure, Outcome, TopicPlan
 
 BATCH_MAGIC = 2
 
@@ -61,36 +60,31 @@ class Work:
         charge: takes account of memory until the claim that it gives is released.
     """
 
+    __slots__ = ("_done", "charge", "is_final", "limit_bytes")
+
     def __init__(self, *, limit_bytes: int, is_final: bool, charge: Callable[[int], Claim]) -> None:
         self.limit_bytes = limit_bytes
         self.is_final = is_final
         self.charge = charge
-        self._masked_fields: Counter[tuple[str, Direction]] = Counter()
-        self._masked_values: Counter[Direction] = Counter()
-        self._unreadable_values: Counter[Direction] = Counter()
-        self._refused_values: Counter[Direction] = Counter()
+        self._done: list[tuple[TopicPlan, int, int, int, Sequence[int]]] = []
 
     def count(self, outcome: Outcome, plan: TopicPlan) -> None:
         """Adds what became of one batch."""
-        self._masked_values[plan.at] += outcome.changed
-        self._unreadable_values[plan.at] += outcome.unreadable
-        self._refused_values[plan.at] += len(outcome.failures)
-        for rule, count in zip(plan.rules, outcome.masked, strict=True):
-            if count:
-                self._masked_fields[rule.name, plan.at] += count
+        self._done.append((plan, outcome.changed, outcome.unreadable, len(outcome.failures), outcome.masked))
 
     def tell(self) -> None:
         """Adds it all to the metrics."""
-        for (rule, at), count in self._masked_fields.items():
-            metrics.masked_fields.labels(rule, at).inc(count)
-        for counts, metric in (
-            (self._masked_values, metrics.masked_values),
-            (self._unreadable_values, metrics.unreadable_values),
-            (self._refused_values, metrics.refused_values),
-        ):
-            for at, count in counts.items():
+        for plan, changed, unreadable, refused, masked in self._done:
+            for metric, count in (
+                (metrics.masked_values, changed),
+                (metrics.unreadable_values, unreadable),
+                (metrics.refused_values, refused),
+            ):
                 if count:
-                    metric.labels(at).inc(count)
+                    metric.labels(plan.at).inc(count)
+            for rule, count in zip(plan.rules, masked, strict=True):
+                if count:
+                    metrics.masked_fields.labels(rule.name, plan.at).inc(count)
 
 
 def mask_produced(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | None:

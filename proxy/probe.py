@@ -76,12 +76,16 @@ class Probe:
     def __init__(self, upstream: Upstream, health: Health) -> None:
         self._upstream = upstream
         self._health = health
+        self._asking = asyncio.Lock()
+        self._asked = 0
+        upstream.look_up = self.look_up
 
     async def run(self) -> None:
         """Asks until it is cancelled: often while nobody answers, seldom afterwards."""
         pause_s = FIRST_PAUSE_S
         while True:
-            answered = await self._ask()
+            async with self._asking:
+                answered = await self._ask()
             if answered != self._health.upstream_answered:
                 self._health.upstream_answered = answered
                 if answered:
@@ -91,6 +95,13 @@ class Probe:
             metrics.ready.set(self._health.ready)
             pause_s = LONGEST_PAUSE_S if answered else min(pause_s * 1.5, 1.0)
             await asyncio.sleep(pause_s)
+
+    async def look_up(self) -> None:
+        """Asks at once; whoever comes while a question is under way shares its answer."""
+        before = self._asked
+        async with self._asking:
+            if self._asked == before:
+                await self._ask()
 
     async def _ask(self) -> bool:
         exchange = _Exchange()
@@ -109,4 +120,5 @@ class Probe:
         finally:
             if exchange.transport is not None:
                 exchange.transport.close()
+            self._asked += 1
         return answered

@@ -8,13 +8,16 @@ never falls back to another broker. Host names are resolved anew for each connec
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import Field, field_validator
 
 from wiremask.proxy import metrics
 from wiremask.proxy.address import Address, AddressField
 from wiremask.proxy.model import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
 
@@ -52,6 +55,8 @@ class Upstream:
         self._config = config
         self._connect_s = connect_seconds
         self._told: dict[int, Address] = {}
+        self.look_up: Callable[[], Awaitable[None]] | None = None
+        """Asks the brokers where they all are; set by who can."""
 
     def learn(self, node: int, host: str, port: int) -> None:
         """Remembers where a broker said that node is."""
@@ -74,6 +79,10 @@ class Upstream:
             UpstreamUnavailable: its text says what was tried and what to set.
         """
         addresses = self.addresses(node)
+        if not addresses and self.look_up is not None:
+            # A client came before the first look-up of this process had its answer, or for a node that is new.
+            await self.look_up()
+            addresses = self.addresses(node)
         if not addresses:
             metrics.nodes_unknown.inc()
             raise UpstreamUnavailable(

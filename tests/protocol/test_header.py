@@ -77,7 +77,7 @@ def test_api_versions_of_any_later_version_has_a_readable_header(version: int) -
     assert not header.is_taken
 
 
-@pytest.mark.parametrize(("key", "version"), [(500, 0), (PRODUCE, 2), (METADATA, 99), (78, 1), (API_VERSIONS, -1)])
+@pytest.mark.parametrize(("key", "version"), [(500, 0), (PRODUCE, 2), (METADATA, 99), (83, 0), (API_VERSIONS, -1)])
 def test_other_unknown_requests_are_unknown_before_anything_else_is_read(key: int, version: int) -> None:
     frame = key.to_bytes(2) + version.to_bytes(2, signed=True) + b"\0\0\0\7\x7f\xff"
 

@@ -19,7 +19,7 @@ REQUEST = oracle("ShareFetchRequest", unknown_tags=True)
 RESPONSE = oracle("ShareFetchResponse", unknown_tags=True)
 ACKNOWLEDGE_REQUEST = oracle("ShareAcknowledgeRequest", unknown_tags=True)
 ACKNOWLEDGE_RESPONSE = oracle("ShareAcknowledgeResponse", unknown_tags=True)
-bounded = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+bounded = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 versions = st.sampled_from([1, 2])
 
 

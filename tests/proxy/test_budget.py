@@ -26,7 +26,7 @@ class Holder:
     """An owner that notes its end."""
 
     def __init__(self) -> None:
-        self.moved_bytes = 0
+        self.progress = 0
         self.ended_by: str | None = None
 
     def cut(self, reason: str) -> None:
@@ -140,7 +140,7 @@ def test_closes_who_stands_still_while_others_wait() -> None:
     claim(budget, 10)
 
     for second in range(31):
-        moving.moved_bytes += 1
+        moving.progress += 1
         budget.cut_stalled(float(second), after_s=30)
 
     assert still.ended_by == "stalled"
