@@ -32,16 +32,16 @@ from wiremask.protocol.errors import MalformedFrame, RefusedLogin
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-# What a broker takes by default (sasl.server.max.receive.size); names are not looked for in more.
-TOKEN_BYTES: Final = 524_288
+TOKEN_BYTES: Final = 65_536
+"""Names are not looked for in longer tokens: nobody has logged in yet, and real ones are far below."""
 
-_SASL_NAME: Final = r"(?:[\x01-\x2b\x2d-\x3c\x3e-\x7f]|=2C|=3D)+"
+_SASL_NAME: Final = r"(?:[\x01-\x2b\x2d-\x3c\x3e-\x7f]|=2C|=3D)++"
 _SCRAM_FIRST: Final = re.compile(
     rf"n,(?:a=(?P<authzid>{_SASL_NAME}))?,(?:m=[\x01-\x2b\x2d-\x7f]+,)?n=(?P<name>{_SASL_NAME}),"
-    r"r=[\x21-\x2b\x2d-\x7e]+(?P<extensions>(?:,[A-Za-z]+=[\x01-\x2b\x2d-\x7f]+)*)"
+    r"r=[\x21-\x2b\x2d-\x7e]+(?P<extensions>(?:,[A-Za-z]++=[\x01-\x2b\x2d-\x7f]++)*+)"
 )
 _OAUTH_FIRST: Final = re.compile(
-    rf"n,(?:a=(?P<authzid>{_SASL_NAME}))?,\x01(?P<pairs>(?:[A-Za-z]+=[\x20-\x7e\t\r\n]+\x01)*)\x01"
+    rf"n,(?:a=(?P<authzid>{_SASL_NAME}))?,\x01(?P<pairs>(?:[A-Za-z]++=[\x20-\x7e\t\r\n]++\x01)*+)\x01"
 )
 _BEARER: Final = re.compile(r"auth=bearer +(?P<token>[\w.+/=-]+)", re.IGNORECASE | re.ASCII)
 _JWT: Final = re.compile(r"[\w-]+\.(?P<claims>[\w-]+)\.[\w-]*", re.ASCII)

@@ -212,7 +212,9 @@ class Pipeline:
             if step is not None:
                 return step
         exchange = _exchange(header)
-        exchange.max_bytes = request.max_bytes
+        if isinstance(request, FetchRequest):
+            # No batch of a ShareFetch may be left out for its size: it is acquired, and would be a gap to the member.
+            exchange.max_bytes = request.max_bytes
         return Forward(pieces=frame_pieces(frame), exchange=exchange)
 
     @staticmethod

@@ -64,6 +64,7 @@ async def _serve(config: Config) -> int:
     health = Health()
     rules = RuleSource(config.rules, json_depth=config.limits.json_depth, health=health)
     upstream = Upstream(config.upstream, connect_seconds=config.limits.connect_seconds)
+    probe = Probe(upstream, health)  # before a port is open: who comes first may need its look-up
     admin = AdminServer(config.admin, health)
     listeners = [Listener(listener) for listener in config.listeners]
     with ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="mask") as workers:
@@ -92,7 +93,7 @@ async def _serve(config: Config) -> int:
             return 1
         tasks.spawn(rules.watch(), name="watch rules")
         tasks.spawn(_cut_stalled(shared), name="cut stalled connections")
-        tasks.spawn(Probe(upstream, health).run(), name="probe upstream")
+        tasks.spawn(probe.run(), name="probe upstream")
         for listener in listeners:
             _log.info("listening", listener=listener.config.name, address=str(listener.config.address))
         reason = await stop

@@ -64,9 +64,7 @@ def test_every_message_that_is_decoded_has_its_mode() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "key", [4, 5, 6, 7, 52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82, 83, 84, 85, 86, 87]
-)
+@pytest.mark.parametrize("key", [4, 5, 6, 7, 52, 53, 54, 56, 58, 59, 62, 63, 67, 70, 73, 82, 83, 84, 85, 86, 87])
 def test_refuses_what_is_between_servers(key: int) -> None:
     for version in (APIS[key].first, APIS[key].last):
         with pytest.raises(UnknownApi, match=f"{APIS[key].name} .* is refused"):

@@ -22,7 +22,7 @@ ACQUIRED = [{"first_offset": 0, "last_offset": 4, "delivery_count": 1}]
 versions = pytest.mark.parametrize("version", [1, 2])
 
 
-def share_fetch_frame(*topics: uuid.UUID, version: int = 1) -> bytes:
+def share_fetch_frame(*topics: uuid.UUID, version: int = 1, max_bytes: int = 50_000_000) -> bytes:
     acknowledged = [{"first_offset": 0, "last_offset": 1, "acknowledge_types": [1, 3]}]
     partitions = [{"partition_index": 0, "acknowledgement_batches": acknowledged}]
     values = {
@@ -31,7 +31,7 @@ def share_fetch_frame(*topics: uuid.UUID, version: int = 1) -> bytes:
         "share_session_epoch": 0,
         "max_wait_ms": 500,
         "min_bytes": 1,
-        "max_bytes": 50_000_000,
+        "max_bytes": max_bytes,
         "max_records": 500,
         "batch_size": 500,
         "share_acquire_mode": 0,
@@ -171,6 +171,20 @@ async def test_what_it_cannot_read_is_not_acquired_so_that_the_client_acknowledg
         assert (first["acknowledge_error_code"], first["acknowledge_error_message"]) == (121, "invalid record state")
         assert (second["error_code"], second["acquired_records"]) == (0, ACQUIRED)
         assert values(second["records"]) == [MASKED]
+
+
+async def test_masks_that_outgrow_the_limit_leave_no_batch_out_since_all_are_acquired() -> None:
+    async with proxied(rules_text("fetch", mask="{fixed: {value: " + "x" * 500 + "}}")) as stage:
+        stage.learn(TOPIC, "payments")
+        client = await stage.connect()
+
+        await client.send(share_fetch_frame(TOPIC, max_bytes=100))
+        await stage.broker.answer(await stage.broker.asked(), share_fetched({0: write_batch([CLEAR]) * 5}))
+        told = read_share_fetched(await client.read())
+
+        (partition,) = told["responses"][0]["partitions"]
+        assert values(partition["records"]) == [b'{"ssn":"' + b"x" * 500 + b'"}'] * 5
+        assert partition["acquired_records"] == ACQUIRED
 
 
 async def test_cuts_a_partial_batch_off_what_a_share_group_reads() -> None:

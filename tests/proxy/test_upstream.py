@@ -84,3 +84,23 @@ class _Remembers(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
+
+
+async def test_asks_once_more_where_a_node_is_before_it_gives_up() -> None:
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+    cluster = upstream()
+    asked = []
+
+    async def look_up() -> None:
+        asked.append(len(asked))
+        cluster.learn(7, *server.sockets[0].getsockname()[:2])
+
+    cluster.look_up = look_up
+    for _ in range(2):
+        leg = await cluster.connect(7, _Remembers())
+        leg.transport.close()
+    with pytest.raises(UpstreamUnavailable, match="no source knows the address of node 9"):
+        await cluster.connect(9, _Remembers())
+
+    assert asked == [0, 1]
+    server.close()

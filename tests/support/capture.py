@@ -6,7 +6,8 @@ import contextlib
 import socket
 import struct
 import threading
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 if TYPE_CHECKING:
@@ -159,6 +160,19 @@ class Relay:
     def requests(self, *api_keys: int) -> list[Recorded]:
         """The requests that passed, of these apis or of all."""
         return [f for f in self.frames if f.direction == "request" and (not api_keys or f.api_key in api_keys)]
+
+    def answers(self, api_key: int) -> list[Recorded]:
+        """The responses to requests of that api, with its key and the version. No request may have gone without an answer."""
+        asked: dict[int, deque[Recorded]] = defaultdict(deque)
+        found = []
+        for frame in self.frames:
+            if frame.direction == "request":
+                asked[frame.connection].append(frame)
+            else:
+                request = asked[frame.connection].popleft()
+                if request.api_key == api_key:
+                    found.append(replace(frame, api_key=api_key, version=request.version))
+        return found
 
     def _accept(self) -> None:
         while True:

@@ -47,6 +47,7 @@ class Fetched:
     error_code: int
     high_watermark: int
     records: bytes
+    preferred_read_replica: int
 
 
 def plain_frame(api_key: int, version: int, body: bytes = b"", *, flexible: bool = False) -> bytes:
@@ -109,8 +110,16 @@ def read_produced(answer: bytes, version: int) -> dict[int, Produced]:
     }
 
 
+def read_endpoints(answer: bytes, version: int) -> dict[int, tuple[str, int]]:
+    """The leaders' addresses that a Produce response names (KIP-951)."""
+    if version < 10:
+        return {}
+    response = ProduceResponse.decode(answer, version=version, header=True)
+    return {node.node_id: (node.host, node.port) for node in response.node_endpoints or ()}
+
+
 def fetch_frame(
-    topic: str | uuid.UUID,
+    topic: str | uuid.UUID | None,
     *,
     partition: int = 0,
     offset: int = 0,
@@ -119,8 +128,18 @@ def fetch_frame(
     partition_max_bytes: int = 50_000_000,
     wait_ms: int = 500,
     correlation_id: int = 1,
+    session: tuple[int, int] = (0, -1),
+    rack: str = "",
+    committed: bool = False,
 ) -> bytes:
-    """A Fetch request without a session. A topic id needs version 13 and later, a name 12 and earlier."""
+    """A Fetch request. A topic id needs version 13 and later, a name 12 and earlier.
+
+    Args:
+        topic: None adds no partition to those of the session.
+        session: id and epoch of a fetch session (KIP-227); without one by default, (0, 0) opens one.
+        rack: where the reader is (KIP-392), from version 11 on.
+        committed: reads no record of an open or aborted transaction.
+    """
     named = {"topic_id": topic} if isinstance(topic, uuid.UUID) else {"topic": topic}
     topics = FetchRequest.FetchTopic
     wanted = topics.FetchPartition(
@@ -138,12 +157,12 @@ def fetch_frame(
         max_wait_ms=wait_ms,
         min_bytes=1,
         max_bytes=max_bytes,
-        isolation_level=0,
-        session_id=0,
-        session_epoch=-1,
-        topics=[topics(version=version, partitions=[wanted], **named)],
+        isolation_level=int(committed),
+        session_id=session[0],
+        session_epoch=session[1],
+        topics=[] if topic is None else [topics(version=version, partitions=[wanted], **named)],
         forgotten_topics_data=[],
-        rack_id="",
+        rack_id=rack,
     )
     request.with_header(correlation_id, CLIENT_ID)
     return bytes(request.encode(header=True, framed=True))
@@ -157,10 +176,17 @@ def read_fetched(answer: bytes, version: int) -> dict[int, Fetched]:
             error_code=partition.error_code,
             high_watermark=partition.high_watermark,
             records=bytes(partition.records or b""),
+            preferred_read_replica=partition.preferred_read_replica if version >= 11 else -1,
         )
         for topic in response.responses
         for partition in topic.partitions
     }
+
+
+def session_id(answer: bytes, version: int) -> int:
+    """The fetch session that a Fetch response belongs to; 0 for none."""
+    found: int = FetchResponse.decode(answer, version=version, header=True).session_id
+    return found
 
 
 def ask_produce(
