@@ -24,8 +24,8 @@ from wiremask.proxy.identity import Identity
 from wiremask.proxy.leg import CONNECTING, DRAINING, IN_FLIGHT, LOGIN, WORKING, Frame, Leg
 from wiremask.proxy.log import logger
 from wiremask.proxy.masking import TooHeavy, Work
-from wiremask.proxy.pipeline import Answer, Forward, LookUp, Pipeline, RequestStep, ResponseStep
 from wiremask.proxy.session import Exchange, Session
+from wiremask.proxy.steps import Answer, Forward, LookUp, RequestStep, ResponseStep
 from wiremask.proxy.upstream import Upstream, UpstreamUnavailable
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from wiremask.proxy.budget import Budget, Claim
     from wiremask.proxy.limits import LimitsConfig
     from wiremask.proxy.listener import Listener
+    from wiremask.proxy.pipeline import Pipeline
     from wiremask.proxy.reload import RuleSnapshot, RuleSource
     from wiremask.proxy.tasks import Tasks
 
@@ -217,14 +218,20 @@ class Connection:
         """Does one step at once, or on a worker thread if it is heavy or turns out to be."""
         if not is_heavy:
             try:
-                self._finish(partial(step, self._work(self._limits.worker_bytes, is_final=False)), then)
+                self._finish(partial(step, self._work(self._limits.worker_bytes)), then)
             except TooHeavy:
                 is_heavy = True
         if is_heavy:
-            self._on_worker(leg, partial(step, self._work(self._limits.decompressed_bytes, is_final=True)), then)
+            self._on_worker(leg, partial(step, self._work(self._limits.decompressed_bytes)), then)
 
-    def _work(self, limit_bytes: int, *, is_final: bool) -> Work:
-        return Work(limit_bytes=limit_bytes, is_final=is_final, charge=partial(self._shared.budget.charge, owner=self))
+    def _work(self, limit_bytes: int) -> Work:
+        """What masking may take in an attempt; one with all the room that there is, is final."""
+        most_bytes = self._limits.decompressed_bytes
+        return Work(
+            limit_bytes=min(limit_bytes, most_bytes),
+            is_final=limit_bytes >= most_bytes,
+            charge=partial(self._shared.budget.charge, owner=self),
+        )
 
     def _finish(self, result: Callable[[], Step], then: Callable[[Step], None]) -> None:
         try:

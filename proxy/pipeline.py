@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wiremask.protocol import api as apis
-from wiremask.protocol.errors import ErrorCode, ProtocolError, RecordsError
+from wiremask.protocol.errors import ErrorCode, RecordsError
 from wiremask.protocol.frame import frame_pieces
 from wiremask.protocol.header import (
     RequestHeader,
     make_request_header,
-    make_response_header,
     read_request_header,
     read_response_header,
 )
@@ -40,10 +39,12 @@ from wiremask.protocol.messages.sasl import (
 from wiremask.protocol.messages.share import ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse
 from wiremask.protocol.messages.topic import CreateTopicsResponse, DescribeTopicPartitionsResponse, topic_names
 from wiremask.protocol.splice import size_of
-from wiremask.proxy import metrics
+from wiremask.proxy.growth import leave_out_what_outgrew, tell_outgrown
 from wiremask.proxy.log import logger
-from wiremask.proxy.masking import RecordsRefused, Work, mask_fetched, mask_produced
+from wiremask.proxy.masking import Work, mask_fetched, mask_produced
+from wiremask.proxy.refusals import LoginUnfinished, RulesTooLarge, TopicUnknown, code_for_reader, refusal, tell_refused
 from wiremask.proxy.session import Exchange, Pieces, Session
+from wiremask.proxy.steps import Forward, LookUp, Reply, RequestStep, ResponseStep, answer, exchange_of
 from wiremask.rules import AutomatonTooLarge
 
 if TYPE_CHECKING:
@@ -66,47 +67,14 @@ LOOKUP_VERSION = 12
 """The first Metadata that looks topics up by id (KIP-516); every broker with Fetch 13 has it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forward:
-    """Send `pieces` to the broker; `exchange` awaits the answer, None where there will be none (acks=0)."""
-
-    pieces: Pieces
-    exchange: Exchange | None
-    then_close: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The proxy answers by itself: `exchange` has its reply."""
-
-    exchange: Exchange
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """Send `pieces` to the client in their turn; empty for the answer to a look-up."""
-
-    pieces: Pieces
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LookUp:
-    """Send the proxy's own request for topic names first, and come back with what the broker says."""
-
-    pieces: Pieces
-    exchange: Exchange
-
-
-RequestStep = Forward | Answer | LookUp
-ResponseStep = Reply | LookUp
-
-
 class Pipeline:
     """What every connection does with its frames. Holds no state of a connection, and is called by several threads."""
 
     def __init__(self, topics: TopicNames, limits: LimitsConfig) -> None:
         self._topics = topics
         self._limits = limits
+        # Half of what one frame may have: a broker goes beyond what it is asked for by as much as one batch.
+        self._fetch_bytes = limits.frame_bytes // 2
         self._responses: dict[int, Callable[[_Returning], Edits | LookUp | None]] = {
             apis.PRODUCE: self._produced,
             apis.FETCH: self._fetched,
@@ -141,7 +109,7 @@ class Pipeline:
         header = read_request_header(frame)
         session.client_id = header.client_id
         if session.identity.is_pending and header.api.key not in _BEFORE_LOGIN:
-            raise _LoginUnfinished(f"{header.api.name} before the login is complete; a broker refuses it too")
+            raise LoginUnfinished(f"{header.api.name} before the login is complete; a broker refuses it too")
         rules = session.plan_for(plan, header.client_id)
         match header.api.key:
             case apis.PRODUCE:
@@ -158,14 +126,14 @@ class Pipeline:
             case apis.SASL_AUTHENTICATE:
                 step = SaslAuthenticateRequest.read(memoryview(frame)[header.body_start :], header.version)
                 session.identity.client_token(step.token or b"")
-        return Forward(pieces=frame_pieces(frame), exchange=_exchange(header))
+        return Forward(pieces=frame_pieces(frame), exchange=exchange_of(header))
 
     def _produce(
         self, session: Session, header: RequestHeader, frame: Frame, plan: ClientPlan, work: Work, *, looked_up: bool
     ) -> RequestStep:
         request = ProduceRequest.read(memoryview(frame)[header.body_start :], header.version)
         if not plan.acts_at("produce"):
-            return Forward(pieces=frame_pieces(frame), exchange=_exchange(header) if request.acks else None)
+            return Forward(pieces=frame_pieces(frame), exchange=exchange_of(header) if request.acks else None)
         if not looked_up and (step := self._look_up(session, [topic.topic_id for topic in request.topics])):
             return step
 
@@ -182,7 +150,7 @@ class Pipeline:
                     masked = _mask_produced(partition, name, topic_plan, work)
                 except RecordsError as error:
                     edits.remove(topic, partition)
-                    refusals.append(_refusal(topic.topic_id or name, partition.index, error))
+                    refusals.append(refusal(topic.topic_id or name, partition.index, error))
                 else:
                     if masked is not None:
                         edits.put_records(partition, *masked)
@@ -190,14 +158,14 @@ class Pipeline:
 
         work.tell()
         if refusals:
-            _tell_refused(session, "produce", refusals)
+            tell_refused(session, "produce", refusals)
         if request.acks == 0:
             # Nobody waits for an answer. A broker closes the connection to say that something was refused.
             pieces = () if edits.is_empty else self._edited(header, frame, edits)
             return Forward(pieces=pieces, exchange=None, then_close="acks=0 refused" if refusals else None)
         if refusals and edits.is_empty:
-            return _answer(header, make_produce_response(header.version, refusals))
-        exchange = _exchange(header, refusals)
+            return answer(header, make_produce_response(header.version, refusals))
+        exchange = exchange_of(header, refusals)
         exchange.grown_bytes = grown_bytes
         return Forward(pieces=self._edited(header, frame, edits), exchange=exchange)
 
@@ -211,11 +179,14 @@ class Pipeline:
             step = self._look_up(session, [topic.topic_id for topic in request.topics])
             if step is not None:
                 return step
-        exchange = _exchange(header)
+        exchange = exchange_of(header)
         if isinstance(request, FetchRequest):
             # No batch of a ShareFetch may be left out for its size: it is acquired, and would be a gap to the member.
-            exchange.max_bytes = request.max_bytes
-        return Forward(pieces=frame_pieces(frame), exchange=exchange)
+            exchange.max_bytes = min(request.max_bytes, self._fetch_bytes)
+            body = request.lowered(max_bytes=self._fetch_bytes, partition_max_bytes=self._fetch_bytes)
+        else:
+            body = request.lowered(max_bytes=self._fetch_bytes)
+        return Forward(pieces=frame_pieces(memoryview(frame)[: header.body_start], body), exchange=exchange)
 
     @staticmethod
     def _bare_token(session: Session, frame: Frame) -> RequestStep:
@@ -227,9 +198,9 @@ class Pipeline:
 
     def _api_versions(self, header: RequestHeader, frame: Frame) -> RequestStep:
         if not header.is_taken:
-            return _answer(header, make_unsupported_version())
+            return answer(header, make_unsupported_version())
         ApiVersionsRequest.read(memoryview(frame)[header.body_start :], header.version)
-        return Forward(pieces=frame_pieces(frame), exchange=_exchange(header))
+        return Forward(pieces=frame_pieces(frame), exchange=exchange_of(header))
 
     # Back: broker to client.
 
@@ -290,7 +261,7 @@ class Pipeline:
         response.put_addresses(edits, back.addresses)
         response.merge(edits, back.exchange.refusals)
         if back.exchange.grown_bytes > 0:
-            _tell_outgrown(back, response)
+            tell_outgrown(back.session, response, grown_bytes=back.exchange.grown_bytes)
         return edits or None
 
     def _fetched(self, back: _Returning) -> Edits | LookUp | None:
@@ -319,17 +290,17 @@ class Pipeline:
                 try:
                     batches = _mask_fetched(partition, name, topic_plan, back.work)
                 except RecordsError as error:
-                    partition.fail(edits, _code_for_reader(error))
-                    refused.append(_refusal(name or topic.topic_id, partition.index, error))
+                    partition.fail(edits, code_for_reader(error))
+                    refused.append(refusal(name or topic.topic_id, partition.index, error))
                 else:
                     if batches is not None:
                         masked.append((partition, batches))
-        _leave_out_what_outgrew(masked, size=len(back.body), max_bytes=back.exchange.max_bytes)
+        leave_out_what_outgrew(masked, size=len(back.body), max_bytes=back.exchange.max_bytes)
         for partition, batches in masked:
             partition.put_records(edits, *batches)
         back.work.tell()
         if refused:
-            _tell_refused(back.session, "fetch", refused)
+            tell_refused(back.session, "fetch", refused)
         return edits or None
 
     def _offered(self, back: _Returning) -> Edits:
@@ -441,19 +412,7 @@ class _Returning:
         return self.exchange.version
 
 
-class _TopicUnknown(RecordsError):
-    kafka_code = ErrorCode.UNKNOWN_TOPIC_ID
-
-
 _PRODUCE_KEY = apis.PRODUCE.to_bytes(2, "big")
-
-
-class _RulesTooLarge(ProtocolError):
-    pass
-
-
-class _LoginUnfinished(ProtocolError):
-    pass
 
 
 _BEFORE_LOGIN = frozenset({apis.API_VERSIONS, apis.SASL_HANDSHAKE, apis.SASL_AUTHENTICATE})
@@ -467,14 +426,14 @@ def _match(plan: ClientPlan, name: str | None, at: Direction) -> TopicPlan | Non
     try:
         return plan.match(name, at)
     except AutomatonTooLarge as error:
-        raise _RulesTooLarge(f"the rules that meet on topic {name} are too large together: name fewer paths") from error
+        raise RulesTooLarge(f"the rules that meet on topic {name} are too large together: name fewer paths") from error
 
 
 def _mask_produced(
     partition: ProducePartition, name: str | None, plan: TopicPlan | None, work: Work
 ) -> list[bytes | memoryview] | None:
     if name is None or plan is None:
-        raise _TopicUnknown("no broker told the name of this topic id")
+        raise TopicUnknown("no broker told the name of this topic id")
     return None if partition.records is None else mask_produced(partition.records, plan, work)
 
 
@@ -484,105 +443,8 @@ def _mask_fetched(
     if not partition.records:
         return None
     if name is None or plan is None:
-        raise _TopicUnknown("no broker told the name of this topic id")
+        raise TopicUnknown("no broker told the name of this topic id")
     return mask_fetched(partition.records, plan, work)
-
-
-def _leave_out_what_outgrew(
-    masked: list[tuple[FetchedPartition | ShareFetchedPartition, list[bytes | memoryview]]],
-    *,
-    size: int,
-    max_bytes: int | None,
-) -> None:
-    """Leaves out whole batches at the end that masks made too large for the reader, who asks for them again.
-
-    The first batch stays, however large it is: a broker does the same, so that a reader is never stuck.
-    """
-    grown = sum(size_of(batches) - len(partition.records or b"") for partition, batches in masked)
-    if max_bytes is None or grown <= 0:
-        return
-    excess = min(grown, size + grown - max_bytes)
-    for position, (_, batches) in reversed(list(enumerate(masked))):
-        while excess > 0 and len(batches) > (position == 0):
-            excess -= len(batches.pop())
-
-
-def _tell_outgrown(back: _Returning, response: ProduceResponse) -> None:
-    """A broker that finds a batch too large sees what the masks made of it, which its producer cannot know."""
-    too_large = [
-        (topic.key, partition.index)
-        for topic in response.topics
-        for partition in topic.partitions
-        if partition.error_code == ErrorCode.MESSAGE_TOO_LARGE
-    ]
-    if too_large:
-        topic, partition = too_large[0]
-        metrics.outgrown_partitions.inc(len(too_large))
-        _log.warning(
-            "masked records are too large for the broker",
-            session=back.session.number,
-            topic=topic if isinstance(topic, str) else topic.hex(),
-            partition=partition,
-            count=len(too_large),
-            bytes=back.exchange.grown_bytes,
-            reason="masks added this many bytes to the request; raise max.message.bytes of the topic",
-        )
-
-
-def _exchange(header: RequestHeader, refusals: Iterable[PartitionRefusal] = ()) -> Exchange:
-    return Exchange(
-        api=header.api,
-        version=header.version,
-        correlation_id=header.correlation_id,
-        client_id=header.client_id,
-        refusals=tuple(refusals),
-    )
-
-
-def _answer(header: RequestHeader, body: bytes) -> Answer:
-    exchange = _exchange(header)
-    head = make_response_header(header.api, header.version, correlation_id=header.correlation_id)
-    exchange.reply = frame_pieces(head, body)
-    return Answer(exchange=exchange)
-
-
-def _refusal(topic: str | bytes | None, partition: int, error: RecordsError) -> PartitionRefusal:
-    assert topic is not None, "a topic has a name or an id"
-    return PartitionRefusal(
-        topic=topic,
-        index=partition,
-        error_code=error.kafka_code,
-        message=f"wiremask: {error}",
-        record_errors=error.record_errors if isinstance(error, RecordsRefused) else (),
-    )
-
-
-def _code_for_reader(error: RecordsError) -> ErrorCode:
-    """The code of a partition whose records a reader does not get.
-
-    Readers expect few codes there and no other: Java's fail with an illegal state on one that no broker sends. What
-    cannot be read is corrupt to them, whatever the cause; the log names it.
-
-    Source: FetchCollector and ShareFetchCollector, handleInitializeErrors (Kafka 4.3).
-    """
-    return ErrorCode.UNKNOWN_TOPIC_ID if error.kafka_code == ErrorCode.UNKNOWN_TOPIC_ID else ErrorCode.CORRUPT_MESSAGE
-
-
-def _tell_refused(session: Session, at: str, refusals: list[PartitionRefusal]) -> None:
-    """One log line for a frame, however many partitions it has; the counter has them all."""
-    for refusal in refusals:
-        metrics.refused_partitions.labels(at, ErrorCode(refusal.error_code).name).inc()
-    first = refusals[0]
-    _log.warning(
-        f"{at} refused",
-        session=session.number,
-        client_id=session.client_id,
-        principal=session.identity.principal,
-        topic=first.topic if isinstance(first.topic, str) else first.topic.hex(),
-        partition=first.index,
-        count=len(refusals),
-        error=first.message,
-    )
 
 
 def _tell_login(session: Session, *, is_accepted: bool) -> None:

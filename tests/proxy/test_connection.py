@@ -669,3 +669,22 @@ async def test_a_batch_that_expands_beyond_the_loop_s_share_is_masked_by_a_worke
 
         assert len(asked.frame) < 100_000
         assert sent_records(asked.body, 9) == {"payments": {0: [value.replace(b"123-45-6789", b"[redacted]")]}}
+
+
+async def test_asks_the_broker_for_no_more_than_a_frame_can_hold() -> None:
+    async with proxied(frame_bytes=1 << 20, buffered_bytes=1 << 22) as stage:
+        client = await stage.connect()
+
+        await client.send(fetch_frame("payments", max_bytes=1 << 30, partition_max_bytes=1 << 30))
+        asked = await stage.broker.asked()
+        await client.send(fetch_frame("payments", max_bytes=1000, partition_max_bytes=1000))
+        modest = await stage.broker.asked()
+
+        from kafka.protocol.consumer import FetchRequest
+
+        lowered = FetchRequest.decode(asked.body, version=11)
+        assert (lowered.max_bytes, lowered.topics[0].partitions[0].partition_max_bytes) == (1 << 19, 1 << 19)
+        assert (
+            modest.body
+            == fetch_frame("payments", max_bytes=1000, partition_max_bytes=1000)[4:][modest.header.body_start :]
+        )
