@@ -58,8 +58,8 @@ def front(cluster: KafkaCluster, start_proxy_of: Callable[..., ProxyProcess]) ->
 
     def start(**options: Any) -> ProxyProcess:
         settings = {"upstream": hidden_upstream(cluster), **options.pop("settings", {})}
-        arguments = {"upstream": cluster.recorded_bootstrap, "rules": MASKING_RULES, "env": KEY_ENV, "first_node": 5, **options}
-        return start_proxy_of(settings=settings, **arguments)
+        usual = {"upstream": cluster.recorded_bootstrap, "rules": MASKING_RULES, "env": KEY_ENV, "first_node": 5}
+        return start_proxy_of(settings=settings, **{**usual, **options})
 
     return start
 

@@ -42,9 +42,14 @@ def topics(replicated: Callable[..., str]) -> Topics:
 
 @asynccontextmanager
 async def load(
-    cluster: KafkaCluster, topics: Topics, *proxies: ProxyProcess, bootstrap: str = "", rebootstraps: bool = False
+    cluster: KafkaCluster,
+    topics: Topics,
+    *proxies: ProxyProcess,
+    bootstrap: str = "",
+    rebootstraps: bool = False,
+    beside: tuple[int, ...] = (),
 ) -> AsyncIterator[Load]:
-    """Runs a load through the proxies, checks it, and checks that nobody but they spoke to the brokers."""
+    """Runs a load through the proxies, checks it, and checks that nobody but they (and `beside`) spoke to the brokers."""
     running = Load(
         bootstrap=bootstrap or ",".join(proxy.bootstrap for proxy in proxies),
         direct=cluster.bootstrap,
@@ -56,7 +61,7 @@ async def load(
     async with running:
         yield running
         await running.progress()
-        assert not strangers(cluster, *(proxy.pid for proxy in proxies if proxy.running))
+        assert not strangers(cluster, *beside, *(proxy.pid for proxy in proxies if proxy.running))
     figures = await asyncio.to_thread(running.check)
     assert figures.acknowledged > ENOUGH
     assert figures.transactions > 1
@@ -125,7 +130,8 @@ async def test_broker_added_and_taken_away(
     outside = front(settings={"upstream": by_pattern}, node_ports=9)  # 5 to 13
     by_look_up = start_proxy_of(upstream=cluster.bootstrap, first_node=5)
 
-    async with load(cluster, topics, inside) as running:
+    # The forwarder is in this process: here the tripwires alone watch the clients.
+    async with load(cluster, topics, inside, beside=(os.getpid(), outside.pid)) as running:
         added = await asyncio.to_thread(cluster.add, 14)
         try:
             tripwires.guard(added)
