@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.kafka import KafkaBroker, KafkaCluster, KafkaUnavailable, running_cluster
 from support.proxy import ProxyProcess
 

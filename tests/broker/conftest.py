@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
+
 from support import ports
 from support.clients import CLIENTS, Client
 from support.customers import KEY_ENV, MASKING_RULES

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
+
 from support import ports
 from support.batches import write_batch
 from support.capture import RawClient, Relay

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+
 from support.batches import write_batch
 from support.capture import RawClient
 from support.forwarder import Forwarder

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+
 from support.clients import Client, Member, Message
 from support.customers import messages
 from support.proxy import ProxyProcess

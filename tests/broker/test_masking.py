@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+
 from support.batches import CODECS, read_batches, write_batch
 from support.capture import RawClient
 from support.clients import Client, Message, ProduceRefused

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
 from support.batches import read_batches, write_batch
 from support.capture import RawClient
 from support.clients import Client, Message

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+
 from support.batches import read_batches, write_batch
 from support.capture import RawClient
 from support.clients import Client, Message

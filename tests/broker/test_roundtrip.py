@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from support.batches import CODECS, read_batches, write_batch
 from support.capture import RawClient
 from support.clients import Client, Message

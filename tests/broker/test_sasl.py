@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
+
 from support.capture import RawClient
 from support.clients import Client
 from support.customers import KEY_ENV, MASKING_RULES, is_masked, messages

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
+
 from support.batches import StoredRecord, write_batch, write_section
 from support.capture import RawClient
 from support.clients import Client, Message, ProduceRefused

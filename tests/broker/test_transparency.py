@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+
 from support.batches import CODECS, StoredBatch, read_batches, write_batch
 from support.capture import RawClient, Recorded, Relay, for_topic
 from support.clients import CLIENTS, Client

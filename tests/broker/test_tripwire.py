@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import confluent_kafka
 import pytest
+
 from support.kafka import KafkaCluster
 from support.tripwire import Tripwires, strangers
 from support.wait import eventually

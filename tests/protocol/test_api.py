@@ -6,8 +6,8 @@ import json
 import re
 
 import pytest
-from support.kafka_oracle import RESOURCES, message_names
 
+from support.kafka_oracle import RESOURCES, message_names
 from wiremask.protocol.api import APIS, Mode, find
 from wiremask.protocol.errors import ErrorCode, UnknownApi
 from wiremask.protocol.schema import NO_VERSIONS, load

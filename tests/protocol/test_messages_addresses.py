@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.kafka_oracle import join, oracle
 
+from support.kafka_oracle import join, oracle
 from wiremask.protocol.messages.cluster import DescribeClusterResponse
 from wiremask.protocol.messages.coordinator import FindCoordinatorResponse
 from wiremask.protocol.messages.metadata import MetadataResponse, make_brokers_request, make_topics_request

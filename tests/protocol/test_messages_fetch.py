@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.kafka_oracle import join, oracle
 
+from support.kafka_oracle import join, oracle
 from wiremask.protocol.messages.fetch import FetchRequest, FetchResponse
 
 REQUEST = oracle("FetchRequest", unknown_tags=True)

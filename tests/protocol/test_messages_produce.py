@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.kafka_oracle import join, oracle
 
+from support.kafka_oracle import join, oracle
 from wiremask.protocol.messages.produce import (
     PartitionRefusal,
     ProduceRequest,

@@ -7,8 +7,8 @@ import uuid
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.kafka_oracle import oracle
 
+from support.kafka_oracle import oracle
 from wiremask.protocol.messages.metadata import MetadataResponse
 from wiremask.protocol.messages.sasl import SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse
 from wiremask.protocol.messages.topic import CreateTopicsResponse, DescribeTopicPartitionsResponse, topic_names

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.kafka_oracle import RESOURCES, message_names, oracle
 
+from support.kafka_oracle import RESOURCES, message_names, oracle
 from wiremask.protocol.encode import encode
 from wiremask.protocol.schema import NO_VERSIONS, Field, Schema, Versions, load, parse
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka.protocol.schemas.fields.codecs import UnsignedVarInt32
-from support.kafka_oracle import join
 
+from support.kafka_oracle import join
 from wiremask.protocol.splice import Edits, size_of, uvarint
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.kafka_oracle import Oracle, message_names, oracle
 
+from support.kafka_oracle import Oracle, message_names, oracle
 from wiremask.protocol.errors import MalformedMessage, UnknownApi
 from wiremask.protocol.fields import Int8, Int16, Int32, Many, OptionalText, Records, Uuid
 from wiremask.protocol.messages.metadata import MetadataResponse

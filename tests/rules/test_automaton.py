@@ -7,8 +7,8 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.json_documents import NAMES, selections
 
+from support.json_documents import NAMES, selections
 from wiremask.rules.automaton import (
     DEAD,
     STATES_LIMIT,

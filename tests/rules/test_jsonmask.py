@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from support import json_oracle
 from support.json_documents import RULES, damaged_documents, documents, selections
-
 from wiremask.rules.automaton import Selection
 from wiremask.rules.jsonmask import Detail, Failure, JsonMasker, MaskedTooLarge, Outcome, Reason
 from wiremask.rules.masks import Drop, Fixed, Hash, Keep, Mask, Nullify, OnUnmaskable, Partial, Redact

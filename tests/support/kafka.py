@@ -33,7 +33,7 @@ from confluent_kafka.cimpl import NewTopic
 from support import ports
 from support.capture import RawClient
 from support.process import Child
-from support.requests import fetch_frame, read_fetched
+from support.requests import fetch_frame, read_fetched, topic_id
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ USER, OTHER_USER, PASSWORD = "alice", "bob", "alice-password"
 LOGIN_S = 3
 RECORD_LIMIT_BYTES = 32 * 1024 * 1024
 MINIMUM_JAVA = 17
+NO_TOPIC = uuid.UUID(int=0)
 
 # Tests run short and side by side: the quick compiler and the small collector start a broker in half the time.
 JVM_FLAGS = (
@@ -324,6 +325,15 @@ class KafkaCluster:
             for file in data.rglob("*")
             if file.is_file() and secret in file.read_bytes()
         ]
+
+    def _ids(self, topic: str) -> set[uuid.UUID]:
+        """What each running broker says that the topic's id is."""
+        found = set()
+        for broker in self.brokers.values():
+            if broker.running:
+                with RawClient(f"127.0.0.1:{broker.port}") as client:
+                    found.add(topic_id(client, topic))
+        return found
 
     def _is_led(self, topic: str, partitions: int) -> bool:
         """Whether every partition has a leader that serves it.

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import TopicCollection
+
 from support.capture import RawClient
 from support.wait import eventually
 

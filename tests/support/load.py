@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import confluent_kafka
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
+
 from support.customers import customer, is_masked
 from support.wait import eventually_async
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
+
 from support import ports
 from support.process import Child
 from support.rulefolder import IDLE_RULES, RuleFolder

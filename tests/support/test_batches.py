@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+
 from support.batches import CODECS, StoredRecord, gzip_bomb, read_batches, write_batch
 
 HEADERS = [("a", b"1"), ("empty", b""), ("none", None)]

@@ -7,6 +7,7 @@ import struct
 import threading
 
 import pytest
+
 from support import ports
 from support.capture import RawClient, Relay, for_topic
 from support.requests import PRODUCE, plain_frame, produce_frame

@@ -11,7 +11,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
@@ -234,6 +233,7 @@ public final class Client {
             attempt(outcomes, "abort", producer::abortTransaction);
         }
         attempt(outcomes, "next transaction", () -> whole(producer, topic, good));
+        attempt(outcomes, "one more", () -> whole(producer, topic, good));
         attempt(outcomes, "new producer", () -> {
             KafkaProducer<byte[], byte[]> fresh = producer(settings);
             fresh.initTransactions();
@@ -250,10 +250,13 @@ public final class Client {
         String outcome = "ok";
         try {
             action.act();
-        } catch (ExecutionException error) {
-            outcome = error.getCause().getClass().getSimpleName();
         } catch (Exception error) {
-            outcome = error.getClass().getSimpleName();
+            // The first cause: whether a later call throws that or a KafkaException around it is a race within the library.
+            Throwable first = error;
+            while (first.getCause() != null) {
+                first = first.getCause();
+            }
+            outcome = first.getClass().getSimpleName();
         }
         outcomes.add(List.of(what, outcome));
         return outcome.equals("ok");
@@ -261,8 +264,13 @@ public final class Client {
 
     private static void whole(KafkaProducer<byte[], byte[]> producer, String topic, JsonNode record) throws Exception {
         producer.beginTransaction();
-        sendOne(producer, topic, record);
-        producer.commitTransaction();
+        try {
+            sendOne(producer, topic, record);
+            producer.commitTransaction();
+        } catch (Exception error) {
+            producer.abortTransaction();
+            throw error;
+        }
     }
 
     private static void sendOne(KafkaProducer<byte[], byte[]> producer, String topic, JsonNode record) throws Exception {

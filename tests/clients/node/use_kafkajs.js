@@ -194,8 +194,13 @@ class Client {
     const send = (sender, record) => sender.send({ topic, messages: [message(record)] })
     const whole = async (sender) => {
       const transaction = await sender.transaction()
-      await send(transaction, good)
-      await transaction.commit()
+      try {
+        await send(transaction, good)
+        await transaction.commit()
+      } catch (error) {
+        await transaction.abort()
+        throw error
+      }
     }
 
     const producer = await open()
@@ -213,6 +218,7 @@ class Client {
     }
     if (!(await attempt('commit', () => sender.commit()))) await attempt('abort', () => sender.abort())
     await attempt('next transaction', () => whole(producer))
+    await attempt('one more', () => whole(producer))
     await attempt('new producer', async () => whole(await open()))
     return outcomes
   }

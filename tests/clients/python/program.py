@@ -102,8 +102,13 @@ def name_of(error: BaseException) -> str:
     return type(error).__name__
 
 
-def refuse_plain(attempts: Attempts, open_producer: Callable[[], Any], send: Callable[[Any, Record], object],
-                 good: Record, bad: Record) -> list[list[str]]:
+def refuse_plain(
+    attempts: Attempts,
+    open_producer: Callable[[], Any],
+    send: Callable[[Any, Record], object],
+    good: Record,
+    bad: Record,
+) -> list[list[str]]:
     """One record that is taken, one that is refused, two that should be taken; then a new producer."""
     producer = open_producer()
     attempts.attempt("before", lambda: send(producer, good))
@@ -140,13 +145,17 @@ class Transactions:
 
 
 def refuse_transaction(attempts: Attempts, use: Transactions, good: Record, bad: Record) -> list[list[str]]:
-    """A refusal inside of a transaction; what commit and abort say, the next transaction, and one of a new producer."""
+    """A refusal inside of a transaction; what commit and abort say, two more transactions, and one of a new producer."""
     producer = use.open()
 
     def whole(target: Any) -> None:
         use.begin(target)
-        use.send(target, good)
-        use.commit(target)
+        try:
+            use.send(target, good)
+            use.commit(target)
+        except Exception:
+            use.abort(target)
+            raise
 
     attempts.attempt("begin", lambda: use.begin(producer))
     attempts.attempt("before", lambda: use.send(producer, good))
@@ -155,5 +164,6 @@ def refuse_transaction(attempts: Attempts, use: Transactions, good: Record, bad:
     if not attempts.attempt("commit", lambda: use.commit(producer)):
         attempts.attempt("abort", lambda: use.abort(producer))
     attempts.attempt("next transaction", lambda: whole(producer))
+    attempts.attempt("one more", lambda: whole(producer))
     attempts.attempt("new producer", lambda: whole(use.open()))
     return attempts.outcomes

@@ -318,7 +318,7 @@ func (c client) rebalance(step workload.Step) (any, error) {
 
 func (c client) refuse(step workload.Step) (any, error) {
 	var attempts workload.Attempts
-	options := []kgo.Opt{kgo.RecordDeliveryTimeout(workload.Refused)}
+	options := []kgo.Opt{}
 	switch step.Mode {
 	case "plain":
 		options = append(options, kgo.DisableIdempotentWrite())
@@ -344,10 +344,14 @@ func (c client) refuse(step workload.Step) (any, error) {
 			if err := cl.BeginTransaction(); err != nil {
 				return err
 			}
-			if err := sendOne(cl, step.Good)(); err != nil {
-				return err
+			err := sendOne(cl, step.Good)()
+			if err == nil {
+				err = end(cl, kgo.TryCommit)()
 			}
-			return end(cl, kgo.TryCommit)()
+			if err != nil {
+				err = errors.Join(err, end(cl, kgo.TryAbort)())
+			}
+			return err
 		}
 	}
 	cl, err := c.open(options...)
@@ -373,6 +377,7 @@ func (c client) refuse(step workload.Step) (any, error) {
 		attempts.Try("abort", name, end(cl, kgo.TryAbort))
 	}
 	attempts.Try("next transaction", name, whole(cl))
+	attempts.Try("one more", name, whole(cl))
 	attempts.Try("new producer", name, whole(fresh))
 	return attempts, nil
 }

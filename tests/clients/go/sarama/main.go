@@ -377,10 +377,14 @@ func (c client) refuse(step workload.Step) (any, error) {
 			if err := producer.BeginTxn(); err != nil {
 				return err
 			}
-			if err := sendOne(producer, step.Good)(); err != nil {
-				return err
+			err := sendOne(producer, step.Good)()
+			if err == nil {
+				err = producer.CommitTxn()
 			}
-			return producer.CommitTxn()
+			if err != nil {
+				err = errors.Join(err, producer.AbortTxn())
+			}
+			return err
 		}
 	}
 	producer, err := open()
@@ -408,6 +412,7 @@ func (c client) refuse(step workload.Step) (any, error) {
 		attempts.Try("abort", name, producer.AbortTxn)
 	}
 	attempts.Try("next transaction", name, whole(producer))
+	attempts.Try("one more", name, whole(producer))
 	attempts.Try("new producer", name, func() error {
 		fresh, err := open()
 		if err != nil {
