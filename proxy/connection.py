@@ -75,7 +75,6 @@ class Connection:
         )
         self._log = _log.bind(session=self._session.number, listener=listener.config.name)
         self._loop = asyncio.get_running_loop()
-        self._active_at = self._loop.time()
         self._ended_by: str | None = None
         self._draining = False
         limit_bytes, budget, buffers = shared.limits.frame_bytes, shared.budget, shared.buffers
@@ -101,7 +100,7 @@ class Connection:
             return
         self._shared.open.add(self)
         metrics.connections.inc()
-        self._loop.call_later(self._limits.idle_seconds, self._close_if_idle)
+        self._close_if_idle()
         self._shared.tasks.spawn(self._connect(), name="connect upstream")
 
     async def _connect(self) -> None:
@@ -121,7 +120,6 @@ class Connection:
     def _request_arrived(self, frame: Frame, claim: Claim | None) -> None:
         if self._ended_by is not None:
             return
-        self._active_at = self._loop.time()
         self._work_request(frame, claim, self._shared.rules.current, looked_up=False)
 
     def _work_request(self, frame: Frame, claim: Claim | None, rules: RuleSnapshot, *, looked_up: bool) -> None:
@@ -163,7 +161,6 @@ class Connection:
     def _response_arrived(self, frame: Frame, claim: Claim | None) -> None:
         if self._ended_by is not None:
             return
-        self._active_at = self._loop.time()
         try:
             exchange = self._pipeline.exchange(self._session, frame)
         except ProtocolError as error:
@@ -313,14 +310,16 @@ class Connection:
         self.client.abort()
         self.broker.abort()
 
-    def _close_if_idle(self) -> None:
+    def _close_if_idle(self, seen: object = None, still_s: float = 0.0) -> None:
+        """Looks four times in `limits.idleSeconds` whether a byte has moved since."""
         if self._ended_by is not None:
             return
-        left = self._active_at + self._limits.idle_seconds - self._loop.time()
-        if left <= 0:
+        pause_s = self._limits.idle_seconds / 4
+        still_s = still_s + pause_s if seen == self.progress else 0.0
+        if still_s >= self._limits.idle_seconds:
             self._end("idle")
         else:
-            self._loop.call_later(left, self._close_if_idle)
+            self._loop.call_later(pause_s, self._close_if_idle, self.progress, still_s)
 
     def _end(self, reason: str) -> None:
         if self._ended_by is not None:

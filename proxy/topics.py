@@ -41,5 +41,5 @@ class TopicNames:
         return name
 
     def unknown(self, topic_ids: Iterable[bytes]) -> list[bytes]:
-        """Those of `topic_ids` without a name, each once, in order."""
-        return [topic_id for topic_id in dict.fromkeys(topic_ids) if topic_id not in self._names]
+        """Those of `topic_ids` that a broker could name and none did yet, each once, in order."""
+        return [one for one in dict.fromkeys(topic_ids) if one not in self._names and one != ZERO_ID]

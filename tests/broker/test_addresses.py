@@ -81,9 +81,7 @@ async def test_advertised_address_differs_from_the_bound_one_and_leaders_move(
     assert refused, "no broker said that it leads no more"
     if client.name == "confluent":
         told = [read_endpoints(answer.data[4:], answer.version) for answer in refused]
-        assert all(
-            endpoint == ("localhost", seen + 1 + node - 5) for nodes in told for node, endpoint in nodes.items()
-        )
+        assert all(endpoint == ("localhost", seen + 1 + node - 5) for nodes in told for node, endpoint in nodes.items())
         assert any(told), "no answer named the new leader's address"
 
 

@@ -10,6 +10,7 @@ from typing import cast
 import confluent_kafka
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
 from support.batches import StoredBatch, read_batches, write_batch
 from support.capture import RawClient, Relay
 from support.customers import MASKING_RULES, customer, is_masked, messages
@@ -149,9 +150,10 @@ def test_reader_is_sent_to_the_replica_of_its_rack_and_served_there(
     store(cluster, topic, 1)
     wait_in_sync(cluster, topic)
 
-    with RawClient(f"127.0.0.1:{proxy.port_of(5)}") as at_leader, RawClient(
-        f"127.0.0.1:{proxy.port_of(7)}"
-    ) as at_replica:
+    with (
+        RawClient(f"127.0.0.1:{proxy.port_of(5)}") as at_leader,
+        RawClient(f"127.0.0.1:{proxy.port_of(7)}") as at_replica,
+    ):
 
         def preferred() -> int:
             answer = at_leader.ask(fetch_frame(topic, rack="rack-7", wait_ms=0))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclBindingFilter,
     AclOperation,
@@ -17,6 +17,7 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
+
 from support.batches import read_batches, write_batch
 from support.capture import RawClient
 from support.clients import Client
@@ -88,7 +89,8 @@ def test_id_that_the_proxy_never_saw_is_looked_up_before_a_produce(
 
     with RawClient(leader_port(proxy, cluster, topic)) as client:
         frames = [
-            produce_frame(identity, write_batch([customer(n)]), version=LAST_PRODUCE, correlation_id=n) for n in range(5)
+            produce_frame(identity, write_batch([customer(n)]), version=LAST_PRODUCE, correlation_id=n)
+            for n in range(5)
         ]
         client.send(b"".join(frames))
         answers = [client.read() or b"" for _ in frames]
@@ -143,9 +145,7 @@ def test_id_that_no_topic_has_is_refused_and_what_else_was_asked_is_served(
     assert is_masked(stored(cluster, topic)[0] or b"", 1)
 
 
-def test_creating_a_topic_teaches_its_id(
-    front: Front, cluster: KafkaCluster, topic_name: Callable[[str], str]
-) -> None:
+def test_creating_a_topic_teaches_its_id(front: Front, cluster: KafkaCluster, topic_name: Callable[[str], str]) -> None:
     proxy, topic = front(), topic_name("stored")
     topics = CreateTopicsRequest.CreatableTopic
     request = CreateTopicsRequest(
@@ -234,8 +234,8 @@ def hidden(cluster: KafkaCluster) -> Iterator[Callable[[str], None]]:
             ResourceType.TOPIC,
             topic,
             ResourcePatternType.LITERAL,
-            None,
-            None,
+            None,  # type: ignore[arg-type]
+            None,  # type: ignore[arg-type]
             AclOperation.ANY,
             AclPermissionType.ANY,
         )

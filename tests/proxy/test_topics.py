@@ -34,7 +34,7 @@ def test_lists_unknown_ids_once() -> None:
     names = TopicNames()
     names.learn(B, "payments")
 
-    assert names.unknown([A, B, C, A]) == [A, C]
+    assert names.unknown([A, B, ZERO_ID, C, A]) == [A, C]
 
 
 def test_forgets_what_was_used_longest_ago() -> None:

@@ -89,7 +89,7 @@ class _Remembers(asyncio.Protocol):
 async def test_asks_once_more_where_a_node_is_before_it_gives_up() -> None:
     server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
     cluster = upstream()
-    asked = []
+    asked: list[int] = []
 
     async def look_up() -> None:
         asked.append(len(asked))

@@ -286,8 +286,12 @@ class KafkaCluster:
         topic = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=settings)
         self._wait_for(self.admin.create_topics([topic], operation_timeout=10))
 
-        eventually(lambda: self._is_led(name, partitions), what=f"leaders of {name}")
+        self.wait_led(name, partitions)
         return name
+
+    def wait_led(self, topic: str, partitions: int) -> None:
+        """Waits until every partition of a topic has a leader that serves it."""
+        eventually(lambda: self._is_led(topic, partitions), what=f"leaders of {topic}")
 
     def add_scram_user(self, name: str, password: str) -> None:
         """Lets a user log in with either SCRAM mechanism."""

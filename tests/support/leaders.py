@@ -75,9 +75,7 @@ def reassign(cluster: KafkaCluster, topic: str, wanted: Mapping[int, Sequence[in
                 version=REASSIGN_VERSION,
                 name=topic,
                 partitions=[
-                    topics.ReassignablePartition(
-                        version=REASSIGN_VERSION, partition_index=number, replicas=list(nodes)
-                    )
+                    topics.ReassignablePartition(version=REASSIGN_VERSION, partition_index=number, replicas=list(nodes))
                     for number, nodes in wanted.items()
                 ],
             )
@@ -105,9 +103,7 @@ def elect_preferred(cluster: KafkaCluster, topic: str, partitions: Sequence[int]
         timeout_ms=20_000,
     )
     answer = ElectLeadersResponse.decode(_ask(cluster, request), version=ELECT_VERSION, header=True)
-    codes = {
-        partition.error_code for found in answer.replica_election_results for partition in found.partition_result
-    }
+    codes = {partition.error_code for found in answer.replica_election_results for partition in found.partition_result}
     assert codes <= {0, ELECTION_NOT_NEEDED}, f"the election was refused: {codes}"
 
 

@@ -277,9 +277,7 @@ class Load:
                     for _ in range(BURST):
                         value = customer(numbers[place])
                         numbers[place] += 1
-                        under_way.append(
-                            (key, await producer.send(place[0], value=value, key=key, partition=place[1]))
-                        )
+                        under_way.append((key, await producer.send(place[0], value=value, key=key, partition=place[1])))
                 while under_way and (len(under_way) > WINDOW or under_way[0][1].done()):
                     await self._acknowledge(*under_way.popleft())
                 await asyncio.sleep(PACE_S)

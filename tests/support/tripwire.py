@@ -67,17 +67,12 @@ def hidden_upstream(cluster: KafkaCluster) -> dict[str, object]:
 def strangers(cluster: KafkaCluster, *allowed: int) -> set[int]:
     """Processes with a connection to a listener that brokers keep for the proxy, save the `allowed` process ids."""
     own = {broker.recorded_port for broker in cluster.brokers.values()}
-    peers = {
-        process.pid
-        for process in psutil.process_iter()
-        for connection in _connections(process)
-        if connection.raddr and connection.raddr.port in own
-    }
+    peers = {process.pid for process in psutil.process_iter() if not own.isdisjoint(_remote_ports(process))}
     return peers - set(allowed)
 
 
-def _connections(process: psutil.Process) -> list[psutil._common.pconn]:
+def _remote_ports(process: psutil.Process) -> set[int]:
     try:
-        return list(process.net_connections(kind="tcp"))
+        return {connection.raddr.port for connection in process.net_connections(kind="tcp") if connection.raddr}
     except psutil.Error:
-        return []  # it ended, or it is not ours to look at
+        return set()  # it ended, or it is not ours to look at

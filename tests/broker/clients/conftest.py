@@ -1,0 +1,104 @@
+"""Fixtures of the tests that drive every client library as a program, directly and through a proxy."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from support import ports, workload
+from support.conversation import Conversation, Recorder, recording
+from support.kafka import KafkaCluster, KafkaUnavailable
+from support.programs import PROGRAMS_BY_NAME, Program, ToolchainMissing
+from support.proxy import ProxyProcess
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The workload as one program did it: its results by the names of the steps, and what was said on the wire.
+
+    Attributes:
+        broker: the address at which the client was told that the broker is.
+    """
+
+    results: dict[str, Any]
+    conversation: Conversation
+    broker: str
+
+
+RunWorkload = Callable[[Program, str], Run]
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"client-{name}")) for name in PROGRAMS_BY_NAME]
+)
+def program(request: pytest.FixtureRequest) -> Program:
+    """Each client library in turn, ready to run; one that cannot be had here is left out, loudly, unless it is required."""
+    return available(PROGRAMS_BY_NAME[cast("str", request.param)])
+
+
+def available(wanted: Program) -> Program:
+    """The program, built.
+
+    Raises:
+        pytest.skip.Exception, pytest.fail.Exception: it cannot be had on this machine.
+    """
+    try:
+        wanted.build()
+    except (ToolchainMissing, KafkaUnavailable) as error:
+        if os.environ.get(wanted.required_by) == "1":
+            pytest.fail(f"{wanted.required_by}=1 and no {wanted.name}: {error}", pytrace=False)
+        pytest.skip(f"no client {wanted.name}: {error}")
+    return wanted
+
+
+@pytest.fixture(scope="session")
+def run_workload(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunWorkload]:
+    """Runs the workload, `direct` or `through` a proxy without a rule for its topics; each once, for all tests that look at it."""
+    block, shown = ports.reserve(), ports.reserve()
+    bootstrap_port = block.take()
+    shown_port = shown.take(5)  # the proxy's bootstrap port and those of nodes 0 to 3, as clients are told
+    proxy = ProxyProcess(
+        home=tmp_path_factory.mktemp("shown"), upstream=kafka.bootstrap, listener={"advertisedPort": shown_port}
+    )
+    node = kafka.broker.node_id
+
+    def recorder(way: str) -> contextlib.AbstractContextManager[Recorder]:
+        if way == "direct":
+            target = kafka.broker.recorded_port
+            return recording(bootstrap=(bootstrap_port, target), broker=(kafka.broker.relay_port, target))
+        return recording(
+            bootstrap=(shown_port, proxy.port), broker=(shown_port + 1 + node, proxy.port_of(node))
+        )
+
+    @cache
+    def run(program: Program, way: str) -> Run:
+        stem = f"{program.name}-{way}-{os.getpid()}-{next(_numbers)}"
+        steps = workload.steps(program, stem)
+        create, rest = steps["create"], {name: step for name, step in steps.items() if name != "create"}
+        with recorder(way) as wire:
+            results = {"create": program.run(wire.bootstrap, [create])[0]}
+            # A client that produces at once meets NOT_LEADER_OR_FOLLOWER now and then, which is for another test.
+            for topic in create["topics"]:
+                kafka.wait_led(topic["name"], topic["partitions"])
+            results |= dict(zip(rest, program.run(wire.bootstrap, list(rest.values())), strict=True))
+            return Run(results=results, conversation=wire.conversation(), broker=wire.broker)
+
+    try:
+        proxy.start()
+        yield run
+        assert proxy.terminate() == 0
+        assert "internal fault" not in proxy.output()
+    finally:
+        proxy.dispose()
+        for reserved in (block, shown):
+            reserved.release()
