@@ -81,11 +81,13 @@ class Conversation:
         return pairs
 
     def offers(self) -> list[dict[str, Any]]:
-        """The distinct ApiVersions answers, in order of appearance."""
+        """The distinct ApiVersions answers, in order of appearance, without the epoch of the features: it counts time."""
         found: list[dict[str, Any]] = []
         for exchange in self.exchanges:
-            if exchange.asked[0] == "ApiVersions" and exchange.response not in found:
-                found.append(exchange.response)
+            if exchange.asked[0] == "ApiVersions":
+                offer = {name: value for name, value in exchange.response.items() if name != "FinalizedFeaturesEpoch"}
+                if offer not in found:
+                    found.append(offer)
         return found
 
     def most_partitions(self, api: str) -> int:

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from hypothesis import strategies as st
 
 from wiremask.rules.automaton import Selection
-from wiremask.rules.masks import Drop, Fixed, Hash, Keep, Mask, Nullify, Partial, Redact
+from wiremask.rules.masks import (
+    Chain,
+    Drop,
+    Email,
+    Fixed,
+    Hash,
+    Keep,
+    Mask,
+    Nullify,
+    Partial,
+    Pattern,
+    Pseudonym,
+    Range,
+    Redact,
+    Round,
+    Token,
+    Truncate,
+)
 from wiremask.rules.selector import Index, Name, Path, Segment, Wildcard
 
 NAMES = ["a", "b", "ssn", "", "é", "name_of_twenty_chars", "z" * 70]
@@ -18,7 +37,9 @@ DAMAGE = [b'"', b"\\", b",", b":", b"{", b"}", b"[", b"]", b"0", b"-", b".", b"e
 
 space = st.sampled_from(["", "", "", " ", "\n  ", "\t", "\r\n", " " * 20])
 characters = st.lists(st.sampled_from(_CHARACTERS) | st.sampled_from(_ESCAPES), max_size=24).map("".join)
-strings = (characters | st.sampled_from(["x" * 40, "123-45-6789", "y" * 15, "y" * 16])).map('"{}"'.format)
+strings = (characters | st.sampled_from(["x" * 40, "123-45-6789", "ada@example.com", "12.75", "y" * 15, "y" * 16])).map(
+    '"{}"'.format
+)
 scalars = st.sampled_from(["true", "false", "null"]) | st.sampled_from(_NUMBERS) | strings
 
 
@@ -63,9 +84,18 @@ _segments = st.builds(
 paths: st.SearchStrategy[Path] = st.lists(_segments, max_size=3).map(tuple)
 
 _plain_masks: list[Mask] = [Keep(), Drop(), Nullify(), Nullify(whole=True), Redact(), Redact(text='"é\n')]
+COLLECTED: list[Mask] = [
+    Round(to=Decimal("0.5")),
+    Range(bounds=(Decimal(0), Decimal(7)), labels=("none", '"few"', "many")),
+    Token(subkey=b"3" * 32, as_string=True),
+    Pseudonym(subkey=b"4" * 32, words=("é", "a\n", "")),
+    Chain(masks=(Truncate(length=3, as_string=True), Pattern(), Hash(subkey=b"5" * 32, length=5))),
+    Email(local=Redact(), domain=Keep()),
+]
 masks: st.SearchStrategy[Mask] = st.one_of(
     st.sampled_from(_plain_masks),
     st.sampled_from(_plain_masks),
+    st.just(Redact(text="", number=b"-1.5", boolean=b"true")),
     st.just(Fixed(literal=b'"n/a"')),
     st.builds(Fixed, literal=st.just(b"-1"), whole=st.booleans()),
     st.builds(
@@ -74,8 +104,13 @@ masks: st.SearchStrategy[Mask] = st.one_of(
         keep_last=st.integers(0, 4),
         char=st.sampled_from(['*', '"', "\\", "\n", "é", "😀"]),
         separators=st.sampled_from([" -./", "", "-字", "a\x7f"]),
+        fixed_length=st.sampled_from([0, 0, 1, 7]),
         as_string=st.booleans(),
     ),
+    st.builds(Truncate, length=st.sampled_from([0, 1, 5, 15, 16, 40]), as_string=st.booleans()),
+    st.builds(Pattern, as_string=st.booleans()),
+    st.builds(Hash, subkey=st.just(b"2" * 32), encoding=st.just("crockford"), length=st.integers(1, 52)),
+    st.sampled_from(COLLECTED),
     st.builds(Hash, subkey=st.just(b"0" * 32), length=st.integers(1, 64), as_string=st.booleans()),
     st.builds(Hash, subkey=st.just(b"1" * 32), encoding=st.just("base64url"), length=st.integers(1, 43)),
 )  # fmt: skip

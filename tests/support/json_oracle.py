@@ -11,11 +11,14 @@ import base64
 import hmac
 import json
 import re
+import string
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from wiremask.rules.masks import Drop, Fixed, Hash, Keep, Nullify, Partial, Redact
+from wiremask.rules.maskers import collect
+from wiremask.rules.masks import Drop, Fixed, Hash, Keep, Nullify, Partial, Pattern, Redact, Truncate
 from wiremask.rules.selector import Index, Name, Path, Selector, Wildcard
 
 if TYPE_CHECKING:
@@ -119,6 +122,8 @@ def mask(text: bytes, selections: Sequence[Selection], depth_limit: int = 64) ->
     chosen = [_select(root, selection.path) for selection in selections]
     masker = _Masker(selections, chosen)
     inner = masker.write(root, len(selections))
+    if masker.unfit is not None:
+        raise Unmaskable(masker.unfit)
     return Expected((source[:start] + inner + source[end:]).encode(), masker.counts)
 
 
@@ -180,6 +185,8 @@ class _Masker:
         self._selections = selections
         self._chosen = chosen
         self.counts: Counter[int] = Counter()
+        self.unfit: int | None = None
+        """The first rule with a leaf that a collected mask does not take: told only if all other leaves were taken."""
 
     def _decide(self, node: Node, above: int) -> int:
         return min([above, *(i for i, nodes in enumerate(self._chosen) if node in nodes)])
@@ -222,24 +229,54 @@ class _Masker:
         mask = selection.mask
         if isinstance(mask, Keep) or text == "null":
             return text
-        number = text[0] in "-0123456789"
-        if isinstance(mask, (Partial, Hash)) and not (text[0] == '"' or (number and mask.as_string)):
-            if selection.on_unmaskable == "reject":
-                raise Unmaskable(selection.rule)
-            mask = Redact()
+        string, number = text[0] == '"', text[0] in "-0123456789"
+        if not isinstance(mask, Redact | Fixed | Nullify):
+            masked = self._write_text(text, mask, number) if string or number else None
+            if masked is None and selection.on_unmaskable == "reject":
+                if not self._is_unfit(text, mask):
+                    raise Unmaskable(selection.rule)
+                self.unfit = selection.rule if self.unfit is None else self.unfit
+            self._count(selection)
+            return masked or ("0" if number else '"[redacted]"' if string else "false")
         self._count(selection)
         match mask:
-            case Redact(text=hidden):
-                return "0" if number else json.dumps(hidden, ensure_ascii=False) if text[0] == '"' else "false"
+            case Redact():
+                literal = mask.number if number else mask.boolean
+                return json.dumps(mask.text, ensure_ascii=False) if string else literal.decode()
             case Fixed(literal=literal):
                 return literal.decode()
             case Nullify():
                 return "null"
-            case Partial():
-                return f'"{_hide(text if number else text[1:-1], mask)}"'
-            case Hash():
-                return f'"{_hash(text if number else json.loads(text), mask)}"'
-        raise AssertionError(mask)
+
+    def _is_unfit(self, text: str, mask: Any) -> bool:
+        """Whether the type is one that a collected mask takes."""
+        if isinstance(mask, Partial | Truncate | Pattern | Hash):
+            return False
+        return text[0] == '"' or (text[0] in "-0123456789" and collect(mask, "").takes_numbers)
+
+    def _write_text(self, text: str, mask: Any, number: bool) -> str | None:
+        """A string or number by a mask that takes text; None if it takes none like this."""
+        written = text if number else text[1:-1]
+        if isinstance(mask, Partial | Truncate | Pattern | Hash):
+            if number and not mask.as_string:
+                return None
+            match mask:
+                case Partial():
+                    return f'"{_hide(written, mask)}"'
+                case Truncate(length=length):
+                    return f'"{"".join(_CHARACTER.findall(written)[:length])}"'
+                case Pattern():
+                    return f'"{"".join(map(_classify, _CHARACTER.findall(written)))}"'
+                case Hash():
+                    return f'"{_hash(text if number else json.loads(text), mask)}"'
+        # Each collected mask has tests of its own; here it shows how the kernel gathers leaves and puts them back.
+        collected = collect(mask, "")
+        if number and not collected.takes_numbers:
+            return None
+        (masked,) = collected.mask([text if number else json.loads(text)], b"n" if number else b"s")
+        if masked is None or (number and not collected.makes_text):
+            return masked
+        return json.dumps(masked, ensure_ascii=False)
 
 
 def _hide(written: str, mask: Partial) -> str:
@@ -249,10 +286,27 @@ def _hide(written: str, mask: Partial) -> str:
     if len(counted) > mask.keep_first + mask.keep_last:
         kept = {*counted[: mask.keep_first], *counted[len(counted) - mask.keep_last :]}
     hidden = json.dumps(mask.char, ensure_ascii=False)[1:-1]
+    if mask.fixed_length:
+        first = counted[mask.keep_first - 1] + 1 if kept and mask.keep_first else 0
+        last = counted[len(counted) - mask.keep_last] if kept and mask.keep_last else len(pieces)
+        return "".join(pieces[:first]) + hidden * mask.fixed_length + "".join(pieces[last:])
     return "".join(hidden if i in counted and i not in kept else piece for i, piece in enumerate(pieces))
+
+
+def _classify(piece: str) -> str:
+    char = json.loads(f'"{piece}"')
+    if char in string.ascii_letters or (char > "\x7f" and not char.isspace() and not char.isnumeric()):
+        return "X" if char.isupper() or unicodedata.category(char) == "Lt" else "x"
+    return "9" if char.isnumeric() else piece
 
 
 def _hash(text: str, mask: Hash) -> str:
     digest = hmac.digest(mask.subkey, text.encode(), "sha256")
-    encoded = digest.hex() if mask.encoding == "hex" else base64.urlsafe_b64encode(digest).decode()
-    return encoded[: mask.length]
+    if mask.encoding == "hex":
+        return digest.hex()[: mask.length]
+    if mask.encoding == "base64url":
+        return base64.urlsafe_b64encode(digest).decode()[: mask.length]
+    standard = base64.b32encode(digest).decode()
+    return standard.translate(str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ"))[
+        : mask.length
+    ]

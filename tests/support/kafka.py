@@ -33,7 +33,7 @@ from confluent_kafka.cimpl import NewTopic
 from support import ports
 from support.capture import RawClient
 from support.process import Child
-from support.requests import fetch_frame, read_fetched, topic_id
+from support.requests import fetch_frame, plain_frame, read_fetched, topic_id
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ USER, OTHER_USER, PASSWORD = "alice", "bob", "alice-password"
 LOGIN_S = 3
 RECORD_LIMIT_BYTES = 32 * 1024 * 1024
 MINIMUM_JAVA = 17
+UNREGISTER_BROKER = 64
 NO_TOPIC = uuid.UUID(int=0)
 
 # Tests run short and side by side: the quick compiler and the small collector start a broker in half the time.
@@ -264,9 +265,13 @@ class KafkaCluster:
         return broker
 
     def remove(self, node_id: int) -> None:
-        """Stops a broker that was added; its ports are free again."""
+        """Stops a broker that was added, and has the others forget it: new replicas would be placed on it still."""
         self.brokers.pop(node_id).stop()
         self._blocks.pop(node_id).release()
+        frame = plain_frame(UNREGISTER_BROKER, 0, struct.pack(">ib", node_id, 0), flexible=True)
+        with RawClient(f"127.0.0.1:{next(iter(self._voters.values())).port}") as client:
+            code = client.ask(frame)[9:11]  # after the header (flexible) and the throttle time
+        assert code == b"\x00\x00", f"node {node_id} is still registered"
 
     def stop(self) -> None:
         """Ends all brokers; what they stored goes with pytest's temporary folder."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,9 @@ from support.toolchains import PROGRAMS, ToolchainMissing
 RUN_S = 100.0
 
 Step = Mapping[str, Any]
+
+CONSUMER_PROTOCOL, SHARE, NEW_TRANSACTIONS = "consumer protocol", "share", "new transactions"
+_EVERYTHING = frozenset({CONSUMER_PROTOCOL, SHARE, NEW_TRANSACTIONS})
 
 # Short runs: the quick compiler, and no second thread of the collector.
 _JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
@@ -42,7 +44,7 @@ class Program:
 
     Attributes:
         build: makes it ready, on the first call on a machine; raises `ToolchainMissing`.
-        lacks: what the library has no way to do; a workload leaves these steps out.
+        can: what not every library can do: `consumer protocol` (KIP-848), `share` (KIP-932), `new transactions` (KIP-890).
         partitions_a_produce: how many of the 200 partitions at least one Produce request has when all of them have records
             to send. librdkafka sends one for each partition, aiokafka one when the first of them is due.
         required_by: the environment variable that makes a missing program a failure.
@@ -50,7 +52,7 @@ class Program:
 
     name: str
     build: Callable[[], Command]
-    lacks: frozenset[str] = frozenset()
+    can: frozenset[str] = frozenset()
     partitions_a_produce: int = 200
     required_by: str = "WIREMASK_REQUIRE_CLIENTS"
 
@@ -84,8 +86,7 @@ def _finish(command: Command, text: str, timeout_s: float) -> subprocess.Complet
     try:
         out, err = child.communicate(text, timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        # A Java program says where it stands.
-        child.send_signal(signal.SIGKILL)
+        child.kill()
         out, err = child.communicate()
         err = f"it hung for {timeout_s:g} s\n{err}"
     finally:
@@ -100,9 +101,8 @@ def _python(script: str, requirement: str | None = None) -> Command:
 
 
 def _java(version: str) -> Command:
-    folder = toolchains.java_classes(version)
     java = shutil.which("java") or "java"
-    return Command(arguments=(java, *_JVM, "-cp", f"{folder}:{folder}/*", "Client"))
+    return Command(arguments=(java, *_JVM, "-cp", toolchains.java_classpath(version), "Client"))
 
 
 def _go(name: str) -> Command:
@@ -115,7 +115,7 @@ def _node() -> Command:
 
 
 def java_tool(name: str, *arguments: str, text: str = "", timeout_s: float = RUN_S) -> str:
-    """The standard output of one of Kafka's own command-line tools.
+    """The standard output of one of Kafka's own command-line tools, named by its class.
 
     Raises:
         KafkaUnavailable: there is no Kafka here.
@@ -123,7 +123,7 @@ def java_tool(name: str, *arguments: str, text: str = "", timeout_s: float = RUN
     """
     jars = kafka.libraries()
     command = Command(
-        arguments=(shutil.which("java") or "java", *_JVM, "-cp", f"{jars}/*", f"org.apache.kafka.tools.{name}", *arguments)
+        arguments=(shutil.which("java") or "java", *_JVM, "-cp", f"{jars}/*", name, *arguments)
     )
     done = _finish(command, text, timeout_s)
     assert done.returncode == 0, f"{name} ended with {done.returncode}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
@@ -140,6 +140,7 @@ PROGRAMS_BY_NAME: dict[str, Program] = {
         Program(
             name="confluent",
             build=partial(_python, "use_confluent.py"),
+            can=frozenset({CONSUMER_PROTOCOL}),
             partitions_a_produce=1,
             required_by=_ALWAYS,
         ),
@@ -149,13 +150,24 @@ PROGRAMS_BY_NAME: dict[str, Program] = {
             build=partial(_python, "use_kafka_python.py", "kafka-python==2.3.3"),
             required_by=_ALWAYS,
         ),
-        Program(name="java-4.4", build=partial(_java, "4.4.0"), required_by=_ALWAYS),
-        Program(name="java-4.3", build=partial(_java, kafka.VERSION), required_by=_ALWAYS),
-        Program(name="java-3.9", build=partial(_java, "3.9.2"), lacks=frozenset({"share"}), required_by=_ALWAYS),
-        Program(name="franz-go", build=partial(_go, "franz")),
+        Program(name="java-4.4", build=partial(_java, "4.4.0"), can=_EVERYTHING, required_by=_ALWAYS),
+        Program(name="java-4.3", build=partial(_java, kafka.VERSION), can=_EVERYTHING, required_by=_ALWAYS),
+        Program(
+            name="java-3.9", build=partial(_java, "3.9.2"), can=frozenset({CONSUMER_PROTOCOL}), required_by=_ALWAYS
+        ),
+        Program(name="franz-go", build=partial(_go, "franz"), can=_EVERYTHING),
         Program(name="sarama", build=partial(_go, "sarama")),
         Program(name="kafkajs", build=_node),
     )
 }
 
-__all__ = ["PROGRAMS_BY_NAME", "Program", "Step", "ToolchainMissing", "java_tool"]
+__all__ = [
+    "CONSUMER_PROTOCOL",
+    "NEW_TRANSACTIONS",
+    "PROGRAMS_BY_NAME",
+    "SHARE",
+    "Program",
+    "Step",
+    "ToolchainMissing",
+    "java_tool",
+]

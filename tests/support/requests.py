@@ -189,6 +189,14 @@ def session_id(answer: bytes, version: int) -> int:
     return found
 
 
+def read_fetch_endpoints(answer: bytes, version: int) -> dict[int, tuple[str, int]]:
+    """The leaders' addresses that a Fetch response names (KIP-951)."""
+    if version < 16:
+        return {}
+    response = FetchResponse.decode(answer, version=version, header=True)
+    return {node.node_id: (node.host, node.port) for node in response.node_endpoints or ()}
+
+
 def ask_produce(
     client: RawClient, topic: str | uuid.UUID, records: bytes | Mapping[int, bytes], *, version: int = 9
 ) -> dict[int, Produced]:

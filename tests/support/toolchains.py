@@ -27,23 +27,26 @@ class ToolchainMissing(Exception):
     """A client program cannot be had on this machine; the text says why and what to install."""
 
 
-def java_classes(version: str) -> Path:
-    """A folder with kafka-clients of that version, and the Java program compiled for it.
+def java_classpath(version: str) -> str:
+    """A class path with the Java program compiled for kafka-clients of that version, and its jars.
 
     Raises:
         ToolchainMissing: no javac or mvn, or one of them failed.
     """
-    source = PROGRAMS / "java"
+    pom = PROGRAMS / "java" / "pom.xml"
     # Share groups came with kafka-clients 4.1; the program finds the class by name, so an older version does without it.
-    sources = [file for file in sorted(source.glob("*.java")) if _has_share_groups(version) or "Share" not in file.name]
+    sources = [file for file in sorted(pom.parent.glob("*.java")) if _has_share_groups(version) or "Share" not in file.name]
 
-    def build(folder: Path) -> None:
-        maven = [_tool("mvn", "Maven"), "-q", "-B", "-f", str(source / "pom.xml"), f"-Dkafka.version={version}"]
+    def copy_jars(folder: Path) -> None:
+        maven = [_tool("mvn", "Maven"), "-q", "-B", "-f", str(pom), f"-Dkafka.version={version}"]
         _run([*maven, "dependency:copy-dependencies", f"-DoutputDirectory={folder}"], cwd=folder)
-        javac = [_tool("javac", "a Java 17+ development kit"), "--release", "17", "-nowarn", "-d", str(folder)]
-        _run([*javac, "-cp", f"{folder}/*", *map(str, sources)], cwd=folder)
 
-    return _cached(f"java-{version}", [source / "pom.xml", *sources], build)
+    def compile_program(folder: Path) -> None:
+        javac = [_tool("javac", "a Java 17+ development kit"), "--release", "17", "-nowarn", "-d", str(folder)]
+        _run([*javac, "-cp", f"{jars}/*", *map(str, sources)], cwd=folder)
+
+    jars = _cached(f"kafka-clients-{version}", [pom], copy_jars)
+    return f"{_cached(f'java-{version}', [pom, *sources], compile_program)}:{jars}/*"
 
 
 def go_program(name: str) -> Path:

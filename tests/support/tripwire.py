@@ -73,6 +73,7 @@ def strangers(cluster: KafkaCluster, *allowed: int) -> set[int]:
 
 def _remote_ports(process: psutil.Process) -> set[int]:
     try:
-        return {connection.raddr.port for connection in process.net_connections(kind="tcp") if connection.raddr}
+        found = process.net_connections(kind="tcp")
+        return {connection.raddr.port for connection in found if connection.status == psutil.CONN_ESTABLISHED}
     except psutil.Error:
         return set()  # it ended, or it is not ours to look at

@@ -11,7 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from support.programs import Program, Step
+    from support.programs import Step
 
 Record = dict[str, Any]
 
@@ -64,13 +64,13 @@ ABORTED = [record(number) for number in range(410, 415)]
 LATER = [record(number) for number in range(415, 420)]
 
 
-def steps(program: Program, stem: str) -> dict[str, Step]:
-    """The steps for one client, by name, in order; all topics and groups have names that begin with `stem`."""
+def steps(stem: str) -> dict[str, Step]:
+    """The steps by name, in order; all topics and groups have names that begin with `stem`."""
     main, wide, moved = f"{stem}-main", f"{stem}-wide", f"{stem}-moved"
     sending = {"acks": "all", "codec": "none", "idempotent": False, "linger": 20}
     reading = {"isolation": "read_uncommitted", "protocol": "classic"}
     of_main = len(SMALL) + len(SQUEEZED) + len(SAFE) + len(LARGE)
-    every: dict[str, Step] = {
+    return {
         "create": {
             "do": "create",
             "topics": [
@@ -124,7 +124,6 @@ def steps(program: Program, stem: str) -> dict[str, Step]:
         },
         "delete": {"do": "delete", "topics": [wide]},
     }
-    return {name: step for name, step in every.items() if name not in program.lacks}
 
 
 def expected(node: int, address: str) -> dict[str, Any]:

@@ -41,24 +41,26 @@ RunWorkload = Callable[[Program, str], Run]
 @pytest.fixture(
     params=[pytest.param(name, marks=pytest.mark.xdist_group(f"client-{name}")) for name in PROGRAMS_BY_NAME]
 )
-def program(request: pytest.FixtureRequest) -> Program:
-    """Each client library in turn, ready to run; one that cannot be had here is left out, loudly, unless it is required."""
-    return available(PROGRAMS_BY_NAME[cast("str", request.param)])
+def program(request: pytest.FixtureRequest, available: Callable[[str], Program]) -> Program:
+    """Each client library in turn, ready to run."""
+    return available(cast("str", request.param))
 
 
-def available(wanted: Program) -> Program:
-    """The program, built.
+@pytest.fixture(scope="session")
+def available() -> Callable[[str], Program]:
+    """The client library of a name, ready to run; one that cannot be had here is left out, loudly, unless it is required."""
 
-    Raises:
-        pytest.skip.Exception, pytest.fail.Exception: it cannot be had on this machine.
-    """
-    try:
-        wanted.build()
-    except (ToolchainMissing, KafkaUnavailable) as error:
-        if os.environ.get(wanted.required_by) == "1":
-            pytest.fail(f"{wanted.required_by}=1 and no {wanted.name}: {error}", pytrace=False)
-        pytest.skip(f"no client {wanted.name}: {error}")
-    return wanted
+    def make(name: str) -> Program:
+        wanted = PROGRAMS_BY_NAME[name]
+        try:
+            wanted.build()
+        except (ToolchainMissing, KafkaUnavailable) as error:
+            if os.environ.get(wanted.required_by) == "1":
+                pytest.fail(f"{wanted.required_by}=1 and no client {name}: {error}", pytrace=False)
+            pytest.skip(f"no client {name}: {error}")
+        return wanted
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +85,7 @@ def run_workload(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) 
     @cache
     def run(program: Program, way: str) -> Run:
         stem = f"{program.name}-{way}-{os.getpid()}-{next(_numbers)}"
-        steps = workload.steps(program, stem)
+        steps = workload.steps(stem)
         create, rest = steps["create"], {name: step for name, step in steps.items() if name != "create"}
         with recorder(way) as wire:
             results = {"create": program.run(wire.bootstrap, [create])[0]}

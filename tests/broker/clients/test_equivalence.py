@@ -41,6 +41,7 @@ def test_a_client_is_offered_what_the_broker_offers_save_for_apis_between_broker
     direct, through = (run_workload(program, way).conversation for way in ("direct", "through"))
 
     assert through.offers() == [_for_clients(offer) for offer in direct.offers()]
+    assert any(offer["ApiKeys"] for offer in through.offers())
 
 
 def test_an_answer_that_differs_is_seen(program: Program, run_workload: Callable[..., Any]) -> None:

@@ -9,14 +9,10 @@ import pytest
 
 from support import workload
 from support.kafka import KafkaCluster
-from support.programs import Program
+from support.programs import NEW_TRANSACTIONS, Program
 
 # The first run on a machine installs and compiles the client; a program that hangs is ended long before this.
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(1200)]
-
-NEW_TRANSACTIONS = {"java-4.4", "java-4.3", "franz-go"}
-"""Clients that speak version 2 of the transaction protocol (KIP-890): the broker adds partitions by itself."""
-
 
 def test_the_workload_gives_what_it_must(
     program: Program, run_workload: Callable[..., Any], kafka: KafkaCluster
@@ -37,8 +33,9 @@ def test_two_hundred_partitions_pass_in_one_request(program: Program, run_worklo
 def test_transactions_use_the_protocol_that_the_client_knows(
     program: Program, run_workload: Callable[..., Any]
 ) -> None:
-    asked = {api: version for api, version in run_workload(program, "through").conversation.asked()}
+    asked = dict(run_workload(program, "through").conversation.asked())
 
-    new = program.name in NEW_TRANSACTIONS
+    # Version 2 (KIP-890): the broker adds partitions to a transaction by itself.
+    new = NEW_TRANSACTIONS in program.can
     assert ("AddPartitionsToTxn" not in asked) == new
     assert (asked["EndTxn"] >= 5) == new

@@ -174,11 +174,18 @@ func (c client) reader(step workload.Step) (*kgo.Client, error) {
 	if step.Isolation == "read_committed" {
 		level = kgo.ReadCommitted()
 	}
-	return c.open(
-		kgo.ConsumerGroup(step.Group), kgo.ConsumeTopics(step.Topic), kgo.DisableAutoCommit(), kgo.FetchIsolationLevel(level),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.HeartbeatInterval(300*time.Millisecond),
-		kgo.SessionTimeout(6*time.Second),
-	)
+	return c.open(append(
+		protocol(step), kgo.ConsumerGroup(step.Group), kgo.ConsumeTopics(step.Topic), kgo.DisableAutoCommit(),
+		kgo.FetchIsolationLevel(level), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	)...)
+}
+
+// protocol has the options that make a member speak the group protocol of the step: classic or consumer (KIP-848).
+func protocol(step workload.Step) []kgo.Opt {
+	if step.Protocol == "consumer" {
+		return []kgo.Opt{kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())}
+	}
+	return []kgo.Opt{kgo.HeartbeatInterval(300 * time.Millisecond), kgo.SessionTimeout(6 * time.Second)}
 }
 
 func told(record *kgo.Record) workload.Told {
@@ -252,11 +259,10 @@ func (c client) join(step workload.Step) (*member, error) {
 			m.owned.Add(sign * int64(len(parts[step.Topic])))
 		}
 	}
-	cl, err := c.open(
-		kgo.ConsumerGroup(step.Group), kgo.ConsumeTopics(step.Topic), kgo.DisableAutoCommit(),
-		kgo.HeartbeatInterval(300*time.Millisecond), kgo.SessionTimeout(6*time.Second),
+	cl, err := c.open(append(
+		protocol(step), kgo.ConsumerGroup(step.Group), kgo.ConsumeTopics(step.Topic), kgo.DisableAutoCommit(),
 		kgo.OnPartitionsAssigned(change(1)), kgo.OnPartitionsRevoked(change(-1)), kgo.OnPartitionsLost(change(-1)),
-	)
+	)...)
 	if err != nil {
 		return nil, err
 	}
