@@ -5,7 +5,7 @@ the rest of it, its body; *records* are a field of some messages; a *batch* is w
 
 The way of a request, from the socket to the records:
 
-    frame.py         cuts the stream into frames, in the memory that they are parsed from
+    frame.pyx        cuts the stream into frames, in the memory that they are parsed from
     header.py        reads api, version, correlation id; knows no request that api.py does not
     api.py           the table of all apis: what is passed, read, rewritten, refused
     features.py      what has to go from an ApiVersions answer with the apis that are refused
@@ -19,5 +19,5 @@ How a message is read, once for all messages: Kafka's own definitions (schema.py
 view declares (view.py, fields.py) to a small program (program.py). One strict walker (walk.pyx) runs it over the bytes,
 checks every one of them, and says where the declared fields stand; no other value is ever made. A message is changed by
 splicing (splice.py), so that what no edit names is passed on as it came; encode.py writes the few messages that the
-proxy makes.
+proxy makes. A frame that may go on as it is, is only skimmed (skim.pyx): the same walk, and no object made of it.
 """

@@ -71,8 +71,16 @@ class Message(Element):
             MalformedMessage: the bytes do not follow the schema.
             UnknownApi: the schema has no such version.
         """
-        program = cls.programs.get(version) or cls._compile(version)
-        return root(cls, program.walk(body))
+        return root(cls, cls.program(version).walk(body))
+
+    @classmethod
+    def program(cls, version: int) -> Program:
+        """What walks a body of one version.
+
+        Raises:
+            UnknownApi: the schema has no such version.
+        """
+        return cls.programs.get(version) or cls._compile(version)
 
     @classmethod
     def _compile(cls, version: int) -> Program:

@@ -87,22 +87,7 @@ MAX_ELEMENTS = 1 << 20
 cdef Py_ssize_t _MAX_ELEMENTS = MAX_ELEMENTS
 
 cdef enum:
-    SMALL = 192     # words of rows that a walk first has, on the stack
     SLOT_WORDS = 6  # of the widest slot; as many words behind the last row are there to be read
-
-
-cdef struct Walk:
-    const unsigned char* data
-    Py_ssize_t pos
-    Py_ssize_t end
-    const int32_t* code
-    int32_t* rows
-    int32_t* heap          # `rows` when it is not the caller's stack
-    Py_ssize_t used
-    Py_ssize_t capacity
-    Py_ssize_t elements
-    int fault
-    int fault_at           # the instruction that found it
 
 
 cdef int fail(Walk* w, int fault, int at) noexcept nogil:
@@ -244,6 +229,8 @@ cdef int walk_array(Walk* w, int at, Py_ssize_t row) noexcept nogil:
             first = w.used
             if reserve(w, <Py_ssize_t>count * width, at) < 0:
                 return -1
+            w.rows[row + slot + 4] = count  # for a skim of an array that is still arriving
+            w.rows[row + slot + 5] = <int32_t>first
             for i in range(count):
                 child = first + <Py_ssize_t>i * width
                 memcpy(w.rows + child, w.code + template, width * sizeof(int32_t))
@@ -347,12 +334,12 @@ cdef int walk(Walk* w, int at, Py_ssize_t row) noexcept nogil:
             slot = code[at + 2]
             if read_length(w, code[at + 1], 2 if op == OP_STRING else 4, &length, at) < 0:
                 return -1
-            if length > w.end - w.pos:
-                return fail(w, TRUNCATED, at)
-            if slot >= 0:
+            if slot >= 0:  # before the length is believed: a skim looks at a field that is still arriving
                 w.rows[row + slot] = <int32_t>start
                 w.rows[row + slot + 1] = <int32_t>w.pos if length >= 0 else -1
-                w.rows[row + slot + 2] = <int32_t>w.pos + (length if length > 0 else 0)
+                w.rows[row + slot + 2] = <int32_t>(w.pos + (length if length > 0 else 0))
+            if length > w.end - w.pos:
+                return fail(w, TRUNCATED, at)
             if length > 0:
                 if op == OP_STRING:
                     if length > 32767:
@@ -427,19 +414,13 @@ cdef class Walked:
 cdef class Program:
     """A message at one version, compiled; protocol/program.py makes them."""
 
-    cdef readonly str name
-    cdef readonly int version
-    cdef readonly bint flexible
-    cdef array.array _code
-    cdef dict _fields
-    cdef int _start, _template, _width
-
     def __init__(self, str name, int version, bint flexible, list code, int start, int template, int width, dict fields):
         self.name = name
         self.version = version
         self.flexible = flexible
         self._code = array.array("i", code)
         assert self._code.itemsize == sizeof(int32_t)
+        self._words = <const int32_t*>self._code.data.as_ints
         self._start = start
         self._template = template
         self._width = width
@@ -459,26 +440,8 @@ cdef class Program:
         walked.held = True
         walked.version = self.version
         walked.flexible = self.flexible
-        w.data = <const unsigned char*>walked.view.buf
-        w.pos = 0
-        w.end = walked.view.len
-        w.code = <const int32_t*>self._code.data.as_ints
-        w.rows = small
-        w.heap = NULL
-        w.used = 0
-        w.capacity = SMALL
-        w.elements = 0
-        w.fault = OK
-        w.fault_at = self._start
-        if w.end > INT32_MAX:
-            fail(&w, HUGE, self._start)
-        elif reserve(&w, self._width, self._start) == 0:
-            memcpy(w.rows, w.code + self._template, self._width * sizeof(int32_t))
-            w.rows[0] = 0
-            if walk(&w, self._start, 0) == 0 and w.pos != w.end:
-                fail(&w, TRAILING, -1)
+        self.run(&w, <const unsigned char*>walked.view.buf, walked.view.len, small)
         if w.fault == OK:
-            w.rows[1] = <int32_t>w.pos
             if w.heap == NULL:
                 w.heap = <int32_t*>malloc((w.used + SLOT_WORDS) * sizeof(int32_t))
                 if w.heap == NULL:
@@ -491,6 +454,28 @@ cdef class Program:
         if w.fault == MEMORY:
             raise MemoryError
         raise MalformedMessage(self._explain(w.fault, w.fault_at, w.pos))
+
+    cdef void run(self, Walk* w, const unsigned char* data, Py_ssize_t size, int32_t* small) noexcept nogil:
+        """Walk `size` bytes with SMALL words at `small` to begin with; the outcome is in `w`, whose `heap` is to be freed."""
+        w.data = data
+        w.pos = 0
+        w.end = size
+        w.code = self._words
+        w.rows = small
+        w.heap = NULL
+        w.used = 0
+        w.capacity = SMALL
+        w.elements = 0
+        w.fault = OK
+        w.fault_at = self._start
+        if size > INT32_MAX:
+            fail(w, HUGE, self._start)
+        elif reserve(w, self._width, self._start) == 0:
+            memcpy(w.rows, w.code + self._template, self._width * sizeof(int32_t))
+            w.rows[0] = 0
+            if walk(w, self._start, 0) == 0 and w.pos != w.end:
+                fail(w, TRAILING, -1)
+            w.rows[1] = <int32_t>w.pos
 
     cdef str _explain(self, int fault, int at, Py_ssize_t pos):
         where = self._fields.get(at, "the message")

@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from wiremask.protocol.errors import ProtocolError
+from wiremask.protocol.frame import frame_pieces
 from wiremask.proxy import metrics
 from wiremask.proxy.identity import Identity
 from wiremask.proxy.leg import CONNECTING, DRAINING, IN_FLIGHT, LOGIN, WORKING, Frame, Leg
@@ -75,15 +76,24 @@ class Connection:
         )
         self._log = _log.bind(session=self._session.number, listener=listener.config.name)
         self._loop = asyncio.get_running_loop()
+        self._shortcut = shared.pipeline.shortcut(self._session, shared.rules)
         self._ended_by: str | None = None
         self._draining = False
         limit_bytes, budget, buffers = shared.limits.frame_bytes, shared.budget, shared.buffers
         self.client = Leg("client", self, budget, limit_bytes=limit_bytes, buffers=buffers)
         self.client.on_connected = self._accepted
         self.client.on_frame = self._request_arrived
+        self.client.may_pass = self._request_passes
+        self.client.on_passed = lambda: None
+        self.client.may_stream = self._shortcut.streams
+        self.client.may_close = self._shortcut.close
+        self.client.on_streamed = self._request_streamed
         self.broker = Leg("broker", self, budget, limit_bytes=limit_bytes, buffers=buffers)
         self.broker.on_connected = lambda: None
         self.broker.on_frame = self._response_arrived
+        self.broker.may_pass = self._shortcut.response
+        self.broker.on_passed = self._response_passed
+        self.broker.may_stream = lambda *_: None
         self.client.other, self.broker.other = self.broker, self.client
         for leg in (self.client, self.broker):
             leg.on_error = partial(self._refuse, "unreadable frame")
@@ -117,8 +127,26 @@ class Connection:
 
     # Client to broker.
 
+    def _request_passes(self, buffer: bytearray, start: int, stop: int) -> bool:
+        """The short way: the request goes on as it lies in the read buffer."""
+        if not self._shortcut.request(buffer, start, stop):
+            return False
+        if self._session.in_flight >= self._limits.in_flight_requests:
+            self.client.hold(IN_FLIGHT)
+        return True
+
+    def _request_streamed(self) -> None:
+        """What was put off until the broker had the whole request."""
+        if self._session.in_flight >= self._limits.in_flight_requests:
+            self.client.hold(IN_FLIGHT)
+        if self._draining:
+            self.client.hold(DRAINING)
+
     def _request_arrived(self, frame: Frame, claim: Claim | None) -> None:
         if self._ended_by is not None:
+            return
+        if isinstance(frame, bytearray) and self._request_passes(frame, 0, len(frame)):  # a large one
+            self.broker.write(frame_pieces(frame), claim)
             return
         self._work_request(frame, claim, self._shared.rules.current, looked_up=False)
 
@@ -136,14 +164,14 @@ class Connection:
                 self._look_up(step, partial(self._looked_up_for_request, frame, claim, rules))
             case Forward():
                 # Only a Produce has no answer.
-                metrics.requests.labels(step.exchange.api.name if step.exchange else "Produce").inc()
+                metrics.requests.counts[step.exchange.api.name if step.exchange else "Produce"] += 1
                 if step.exchange is not None:
                     self._session.sent(step.exchange)
                 self.broker.write(step.pieces, claim)
                 if step.then_close is not None:
                     self._end(step.then_close)
             case Answer():
-                metrics.requests.labels(step.exchange.api.name).inc()
+                metrics.requests.counts[step.exchange.api.name] += 1
                 self._session.answered_here(step.exchange)
                 step.exchange.claim = claim
                 self._deliver()
@@ -160,6 +188,10 @@ class Connection:
 
     def _response_arrived(self, frame: Frame, claim: Claim | None) -> None:
         if self._ended_by is not None:
+            return
+        if isinstance(frame, bytearray) and self._shortcut.response(frame, 0, len(frame)):  # a large one
+            self.client.write(frame_pieces(frame), claim)
+            self._delivered()
             return
         try:
             exchange = self._pipeline.exchange(self._session, frame)
@@ -196,6 +228,14 @@ class Connection:
     def _deliver(self) -> None:
         for exchange in self._session.due():
             self.client.write(exchange.reply or (), exchange.claim)
+        self._delivered()
+
+    def _response_passed(self) -> None:
+        if self.client.is_held or self.client.has_ended or self._draining:
+            self._delivered()
+
+    def _delivered(self) -> None:
+        """The client was told something; what waited for that goes on."""
         if self._session.in_flight < self._limits.in_flight_requests:
             self.client.release(IN_FLIGHT)
         if not self._session.identity.awaits_broker:
@@ -291,7 +331,9 @@ class Connection:
         if self._ended_by is not None:
             return
         client, broker = self.client, self.broker
-        if broker.has_ended and broker.is_settled:
+        if client.has_ended and client.is_streaming and client.is_settled:
+            self._end("client closed")  # in the middle of a request
+        elif broker.has_ended and broker.is_settled:
             self._end("broker closed")
         elif client.has_ended and client.is_settled and (not client.is_open or not self._session.in_flight):
             self._end("client closed")
@@ -301,7 +343,8 @@ class Connection:
     def drain(self) -> None:
         """Takes no more requests, and closes once those in flight are answered."""
         self._draining = True
-        self.client.hold(DRAINING)
+        if not self.client.is_streaming:
+            self.client.hold(DRAINING)
         self._settle()
 
     def cut(self, reason: str) -> None:
@@ -325,6 +368,7 @@ class Connection:
         if self._ended_by is not None:
             return
         self._ended_by = reason
+        self._shortcut.is_over = True
         metrics.connections_closed.labels(reason).inc()
         if self in self._shared.open:
             self._shared.open.discard(self)

@@ -33,13 +33,15 @@ class Identity:
         principal: `User:name`, since the last login that the broker accepted; None where it is not known.
         awaits_broker: a request of a login is not answered. What follows on it, request or bare token, hangs on the
             answer, so nothing more is read from the client.
+        steps: counts what has happened in logins; nothing here changes without it.
     """
 
-    __slots__ = ("_claim", "_failed", "_login", "_offered", "awaits_broker", "principal")
+    __slots__ = ("_claim", "_failed", "_login", "_offered", "awaits_broker", "principal", "steps")
 
     def __init__(self, *, principal_claim: str = "sub") -> None:
         self.principal: str | None = ANONYMOUS
         self.awaits_broker = False
+        self.steps = 0
         self._claim = principal_claim
         self._offered: Login | None = None
         self._login: Login | None = None
@@ -68,11 +70,13 @@ class Identity:
         Raises:
             RefusedLogin: after this handshake nobody could tell tokens from requests.
         """
+        self.steps += 1
         self._offered = Login(mechanism, version, principal_claim=self._claim)
         self.awaits_broker = True
 
     def offered(self, error_code: int) -> None:
         """The broker takes the mechanism, or does not."""
+        self.steps += 1
         if error_code == ErrorCode.NONE:
             self._login, self._failed = self._offered, False
         self._offered = None
@@ -84,6 +88,7 @@ class Identity:
         Raises:
             MalformedFrame: none was due.
         """
+        self.steps += 1
         if self._login is not None:
             self._login.client_token(token)
         self.awaits_broker = True
@@ -94,6 +99,7 @@ class Identity:
         Raises:
             MalformedFrame: none was due.
         """
+        self.steps += 1
         self.awaits_broker = False
         login = self._login
         if login is None or (login.is_complete and not login.awaits_server):

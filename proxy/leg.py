@@ -10,13 +10,14 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from wiremask.protocol.errors import ProtocolError
-from wiremask.protocol.frame import READ_BYTES, FrameAssembler, ReadBuffers
+from wiremask.protocol.frame import SMALL_BYTES, FrameAssembler, ReadBuffers
 from wiremask.protocol.splice import size_of
 from wiremask.proxy import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wiremask.protocol.skim import Passage
     from wiremask.proxy.budget import Budget, Claim, Owner
     from wiremask.proxy.session import Pieces
 
@@ -42,18 +43,27 @@ class Leg(asyncio.BufferedProtocol):
     other: Leg
     on_connected: Callable[[], None]
     on_frame: Callable[[Frame, Claim | None], None]
+    may_pass: Callable[[bytearray, int, int], bool]
+    may_stream: Callable[[bytearray, int, int, int], Passage | None]
+    may_close: Callable[[Passage, bytearray, int], None]
+    on_passed: Callable[[], None]
+    on_streamed: Callable[[], None]
     on_error: Callable[[ProtocolError], None]
     on_end: Callable[[], None]
 
     def __init__(self, peer: str, owner: Owner, budget: Budget, *, limit_bytes: int, buffers: ReadBuffers) -> None:
         self._assembler = FrameAssembler(limit_bytes=limit_bytes, buffers=buffers)
-        self._received_bytes = metrics.received_bytes.labels(peer)
+        self.get_buffer = self._assembler.get_buffer  # type: ignore[method-assign, assignment] # where the next bytes go
+        self._peer = peer
+        self._received = metrics.received_bytes.counts
         self._owner = owner
         self._budget = budget
         self._claim: Claim | None = None  # of the large frame that is arriving
         self._unwritten: list[Claim] = []  # of what the peer has not taken yet
         self._holds: set[str] = set()
         self._pumping = False
+        self._passage: Passage | None = None  # of a large frame that goes on while it arrives
+        self._queued: list[tuple[Pieces, Claim | None]] = []  # until the other leg's passage is over
         self._moved = 0
         self.is_open = False
         self.has_ended = False
@@ -67,15 +77,17 @@ class Leg(asyncio.BufferedProtocol):
         self.is_open = True
         self.on_connected()
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go."""
-        return self._assembler.get_buffer(sizehint)
-
     def buffer_updated(self, nbytes: int) -> None:
-        """They are there."""
+        """Bytes are where `get_buffer` said."""
         self._moved += nbytes
-        self._received_bytes.inc(nbytes)
-        self._assembler.received(nbytes)
+        self._received[self._peer] += nbytes
+        if self._passage is not None and not self._holds:
+            arrived = self._assembler.pass_received(nbytes)
+            if arrived is not None:
+                self._write_at_once(arrived)
+                return
+        elif not self._assembler.received(nbytes) and not self._holds:
+            return
         if self._holds:
             self.transport.pause_reading()  # uvloop starts reading after connection_made, whatever that asked for
         else:
@@ -99,21 +111,95 @@ class Leg(asyncio.BufferedProtocol):
         if self._pumping:
             return  # a frame that is being worked on released the leg: the loop below goes on by itself
         self._pumping = True
+        assembler = self._assembler
         try:
-            while not self._holds and (frame := self._assembler.next_frame()) is not None:
+            while not self._holds:
+                if self._passage is not None and not self._stream(self._passage):
+                    break
+                while assembler.find() and self.may_pass(assembler.buffer, assembler.frame_start, assembler.frame_stop):
+                    assembler.pass_on()
+                    if self._holds:
+                        break
+                self._write_passed()
+                if self._holds or assembler.is_between_frames:
+                    break
+                if (frame := assembler.next_frame()) is None:
+                    if self._begin_stream():
+                        continue
+                    break
                 claim, self._claim = self._claim, None
                 self.on_frame(frame, claim)
-            if not self._holds:
+            if not self._holds and self._passage is None:
                 self._make_room()
         except ProtocolError as error:
+            self._write_passed()
             self.on_error(error)
         finally:
             self._pumping = False
 
+    def _begin_stream(self) -> bool:
+        """Whether the large frame whose head has arrived goes on while it arrives."""
+        assembler = self._assembler
+        if not assembler.is_large_ahead:
+            return False
+        start = assembler.frame_start
+        size = assembler.frame_stop - start
+        self._passage = self.may_stream(assembler.buffer, start, assembler.arrived_stop, size)
+        if self._passage is None:
+            return False
+        # One byte at least, so that the whole frame is never there before the last look at it.
+        assembler.begin_passing(max(self._passage.tail_bytes, 1))
+        return True
+
+    def _stream(self, passage: Passage) -> bool:
+        """Sends what has arrived of the frame that goes on while it arrives; True when that was all of it."""
+        assembler = self._assembler
+        assembler.pass_arrived()
+        if not assembler.rest_is_here:
+            self._write_passed()
+            if self.has_ended:
+                self.on_end()
+            return False
+        self.may_close(passage, assembler.buffer, assembler.rest_stop - passage.tail_bytes)
+        assembler.pass_rest()
+        self._write_passed()
+        self._passage = None
+        self.on_streamed()
+        self.other.write_queued()
+        return True
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether the other side has had the beginning of a frame of which the end has not come."""
+        return self._passage is not None
+
+    def _write_passed(self) -> None:
+        """Sends the frames that go on as they lie, all with one call."""
+        assembler = self._assembler
+        passed = assembler.take_passed()
+        if passed is None:
+            return
+        self._write_at_once(passed)
+        self.on_passed()
+
+    def _write_at_once(self, passed: memoryview) -> None:
+        """Sends bytes of the read buffer; if the peer does not take all, the buffer stays with them."""
+        other = self.other
+        if not other.is_open:
+            self._assembler.rest()
+            return
+        transport = other.transport
+        transport.write(passed)
+        if left := transport.get_write_buffer_size():
+            other.charge_unwritten(min(len(passed), left))
+            self._assembler.part()
+        else:
+            self._assembler.rest()
+
     def _make_room(self) -> None:
         """Claims memory for a large frame whose size has just arrived; until there is room, its body is not read."""
         size = self._assembler.expected_bytes
-        if self._claim is None and size is not None and size > READ_BYTES:
+        if self._claim is None and size is not None and size > SMALL_BYTES:
             self._claim = self._budget.claim(size, self._owner, lambda: self.release(NO_ROOM))
             if not self._claim.is_granted:
                 self.hold(NO_ROOM)
@@ -134,6 +220,11 @@ class Leg(asyncio.BufferedProtocol):
             self.transport.resume_reading()
 
     @property
+    def is_held(self) -> bool:
+        """Whether there is any reason not to read."""
+        return bool(self._holds)
+
+    @property
     def is_settled(self) -> bool:
         """Whether no frame is being worked on, or waits for one that is."""
         return self._holds.isdisjoint((WORKING, PEER_IS_SLOW, IN_FLIGHT))
@@ -142,6 +233,9 @@ class Leg(asyncio.BufferedProtocol):
 
     def write(self, pieces: Pieces, claim: Claim | None) -> None:
         """Writes one frame, without a copy where the socket takes it at once; the claim ends when it has left."""
+        if self.other.is_streaming:
+            self._queued.append((pieces, claim))
+            return
         if self.is_open:
             self._moved += 1
             self.transport.writelines(cast("list[bytes]", pieces))
@@ -151,6 +245,16 @@ class Leg(asyncio.BufferedProtocol):
         if claim is not None:
             claim.release()
             self._budget.grant_waiting()
+
+    def write_queued(self) -> None:
+        """Writes what had to wait for the other leg's passage to be over."""
+        queued, self._queued = self._queued, []
+        for pieces, claim in queued:
+            self.write(pieces, claim)
+
+    def charge_unwritten(self, count: int) -> None:
+        """Counts what the peer has not taken of memory that is not ours to claim."""
+        self._unwritten.append(self._budget.charge(count, self._owner))
 
     def pause_writing(self) -> None:
         """The peer has not taken everything."""

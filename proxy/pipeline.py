@@ -3,11 +3,11 @@
     out:   frame -> header, api -> message -> topic names -> match -> mask -> message -> broker
     back:  frame -> exchange -> message -> topic names, addresses -> match -> mask -> message -> client
 
-Each step is one call into the file that is named for it: `protocol.header`, `protocol.api`, `protocol.messages`,
-`topics`, `rules.plan`, `masking`. Nothing here waits or writes. A function takes a frame and says what the connection
-shall do, so that a large frame can be worked on by a thread. What cannot be read raises `ProtocolError`, and the
-connection closes; records that cannot be forwarded are refused for their partition, with the code that a broker would
-give.
+Frames that need nothing, most of them, do not come here: `shortcut` passes them on. Each step is one call into the file
+that is named for it: `protocol.header`, `protocol.api`, `protocol.messages`, `topics`, `rules.plan`, `masking`. Nothing
+here waits or writes. A function takes a frame and says what the connection shall do, so that a large frame can be
+worked on by a thread. What cannot be read raises `ProtocolError`, and the connection closes; records that cannot
+be forwarded are refused for their partition, with the code that a broker would give.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from wiremask.proxy.log import logger
 from wiremask.proxy.masking import Work, mask_fetched, mask_produced
 from wiremask.proxy.refusals import LoginUnfinished, RulesTooLarge, TopicUnknown, code_for_reader, refusal, tell_refused
 from wiremask.proxy.session import Exchange, Pieces, Session
+from wiremask.proxy.shortcut import Shortcut
 from wiremask.proxy.steps import Forward, LookUp, Reply, RequestStep, ResponseStep, answer, exchange_of
 from wiremask.rules import AutomatonTooLarge
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from wiremask.protocol.messages.share import ShareFetchedPartition
     from wiremask.protocol.splice import Edits
     from wiremask.proxy.limits import LimitsConfig
+    from wiremask.proxy.reload import RuleSource
     from wiremask.proxy.topics import TopicNames
     from wiremask.rules import ClientPlan, Direction, Plan, TopicPlan
 
@@ -89,6 +91,10 @@ class Pipeline:
             apis.SHARE_FETCH: self._share_fetched,
             apis.SHARE_ACKNOWLEDGE: self._share_acknowledged,
         }
+
+    def shortcut(self, session: Session, rules: RuleSource) -> Shortcut:
+        """What decides for one connection which frames need none of this and go on as they are."""
+        return Shortcut(session, rules, self._topics, fetch_bytes=self._fetch_bytes)
 
     # Out: client to broker.
 

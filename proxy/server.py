@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -96,6 +97,9 @@ async def _serve(config: Config) -> int:
         tasks.spawn(probe.run(), name="probe upstream")
         for listener in listeners:
             _log.info("listening", listener=listener.config.name, address=str(listener.config.address))
+        # What is here now stays: the collector need not look through it again while frames come and go.
+        gc.collect()
+        gc.freeze()
         reason = await stop
         health.draining = True
         _log.info("draining", reason=reason, count=len(shared.open))

@@ -32,7 +32,7 @@ Pieces = Sequence[Buffer]
 _numbers = count(1)
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Exchange:
     """One request and its answer.
 
@@ -101,6 +101,19 @@ class Session:
         self._awaiting.append(exchange)
         if not exchange.is_lookup:
             self._owed.append(exchange)
+
+    @property
+    def next_to_leave(self) -> Exchange | None:
+        """The exchange that the broker's next frame belongs to, if that frame goes to the client, in its turn."""
+        awaiting, owed = self._awaiting, self._owed
+        if not awaiting or not owed or awaiting[0] is not owed[0] or awaiting[0].is_bare:
+            return None
+        return awaiting[0]
+
+    def left(self, exchange: Exchange) -> None:
+        """Notes that the answer of `next_to_leave` went to the client."""
+        assert self._awaiting.popleft() is exchange
+        assert self._owed.popleft() is exchange
 
     def answered_here(self, exchange: Exchange) -> None:
         """Notes a request that the proxy answers itself, in its turn."""

@@ -8,15 +8,17 @@ At load, in this order:
 
     source.py       YAML text -> nodes that know their place
     shape.py        nodes -> members, lists, texts, words; what does not fit is recorded in errors.py
-    language.py     files and rules, with keyring.py (keys.py), topics.py and fields.py (selector.py, maskwords.py,
-                    idempotence.py), condition.py; out come rule.py's values
+    language.py     files and rules, with keyring.py (keys.py), topics.py and fields.py (selector.py, maskwords.py
+                    and what it names, idempotence.py), condition.py; out come rule.py's values
     ruletests.py    the tests that rules carry
     plan.py         rules -> Plan; per topic, automaton.py joins the paths of all its rules into one machine
 
 For each batch:
 
-    plan.for_client(client).match(topic, at) -> TopicPlan.mask(buffer, spans) -> jsonmask.pyx walks the bytes, keyed.py
-    does keyed masks for the whole batch -> outcome.py
+    plan.for_client(client).match(topic, at) -> TopicPlan.mask(buffer, spans) -> jsonmask.pyx walks the bytes,
+    the masks of maskers.py come after, once for the whole batch each -> outcome.py
+
+For who holds the keys, reveal.py turns the rules round.
 
 README.md beside this file is the reference of the language.
 """

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wiremask.rules.masks import Drop, Fixed, Hash, Keep, Mask, Nullify, OnUnmaskable, Partial, Redact
+from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify, OnUnmaskable
 from wiremask.rules.selector import Index, Name, Path, Wildcard
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Selection:
 class Action:
     """What is done to a node: selections that differ only in their path share one."""
 
-    mask: Redact | Fixed | Nullify | Drop | Partial | Hash
+    mask: Mask
     rule: int
     on_unmaskable: OnUnmaskable
 

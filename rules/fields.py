@@ -9,9 +9,10 @@ from wiremask.rules.idempotence import fault_when_repeated
 from wiremask.rules.masks import Drop
 from wiremask.rules.maskwords import read_mask
 from wiremask.rules.rule import Field
-from wiremask.rules.selector import Path, PathInvalid, canonical, read_path
+from wiremask.rules.selector import Path, PathInvalid, canonical, read_path, write_path
 from wiremask.rules.shape import Words, member, read_items, read_members, read_text, read_word
 from wiremask.rules.source import Node, Scalar, place_in
+from wiremask.rules.traits import is_reversible, with_path
 
 if TYPE_CHECKING:
     from wiremask.rules.errors import Faults, Mark
@@ -34,10 +35,15 @@ class _Place:
     mask: Mark
 
 
-def read_value(node: Node, *, twice: bool, keys: KeyRing, faults: Faults) -> tuple[Field, ...] | None:
+def read_value(node: Node, *, twice: bool, undo: str | None, keys: KeyRing, faults: Faults) -> tuple[Field, ...] | None:
     """Reads `value` into its fields, in order of precedence; None if a fault was reported.
 
-    With `twice` the rule acts in both directions, so each mask may meet what it has masked before.
+    Args:
+        node: what stands under `value`.
+        twice: the rule acts in both directions, so each mask may meet what it has masked before.
+        undo: why masks that can be undone are refused here; None if they are not.
+        keys: those that the ruleset declares.
+        faults: takes what is wrong.
     """
     before = len(faults.found)
     members = read_members(node, VALUE, faults)
@@ -56,6 +62,10 @@ def read_value(node: Node, *, twice: bool, keys: KeyRing, faults: Faults) -> tup
     _check_repeats(fields, faults)
     if twice:
         _check_idempotence(fields, faults)
+    if undo is not None:
+        for field, place in fields:
+            if is_reversible(field.mask):
+                faults.add(place.mask, undo)
     return tuple(field for field, _ in fields) if len(faults.found) == before else None
 
 
@@ -104,7 +114,9 @@ def _read_field(node: Node, keys: KeyRing, faults: Faults) -> tuple[Field, _Plac
         faults.add(mask.mark, "`drop` at `$` would leave no value; write {nullify: {whole: true}}")
         return None
     text = path_node.text if isinstance(path_node, Scalar) else ""
-    return Field(path=path, text=text, mask=mask.mask), _Place(path=path_node.mark, mask=mask.mark)
+    return Field(path=path, text=text, mask=with_path(mask.mask, write_path(path))), _Place(
+        path=path_node.mark, mask=mask.mark
+    )
 
 
 def _read_path(node: Node, faults: Faults) -> Path | None:

@@ -1,4 +1,4 @@
-/* What a walk writes: the arena of masked values, the inputs of keyed masks, and each mask of one leaf.
+/* What a walk writes: the arena of masked values, the inputs of collected masks, and each mask of one leaf.
  *
  * A value is emitted by splicing. `copied` is the place in the original up to which the value has been dealt with;
  * nothing is copied before the first splice, so a value that no mask touches costs no write.
@@ -6,6 +6,7 @@
 #ifndef WIREMASK_JSON_EMIT_H
 #define WIREMASK_JSON_EMIT_H
 
+#include <Python.h> /* for what Unicode says of a character; no call here needs the interpreter's lock */
 #include <stdlib.h>
 
 #include "json_program.h"
@@ -20,13 +21,22 @@ typedef struct arena {
     void *owner;
 } arena_t;
 
-/* One output of a keyed mask that is still to be filled in. */
+typedef enum { LEAF_STRING, LEAF_NUMBER, LEAF_BOOLEAN } leaf_t;
+
+/* One leaf of a collected mask: its output is still to come, and stands nowhere in the output yet. */
 typedef struct {
     uint32_t input, input_length; /* in walk_t.inputs */
-    uint32_t output;              /* in walk_t.output; the length is the mask's */
-    uint32_t keyed;
+    uint32_t output;              /* where it belongs in walk_t.output */
+    uint32_t action;
     uint32_t value;               /* index of the value */
+    leaf_t leaf;
 } job_t;
+
+/* Leaves that a rule masked in a value that has jobs, to be taken back if one of them fails. */
+typedef struct {
+    uint32_t value, rule;
+    int64_t count;
+} tally_t;
 
 typedef struct {
     uint32_t index;
@@ -48,7 +58,8 @@ typedef struct {
     const program_t *program;
     arena_t output;
     arena_t inputs;
-    arena_t jobs;      /* of job_t */
+    arena_t jobs;      /* of job_t, in the order of the output */
+    arena_t tallies;   /* of tally_t */
     arena_t failures;  /* of failure_t */
     frame_t *frames;   /* depth_limit + 1 */
     uint8_t *name;     /* name_limit bytes, for names with escapes */
@@ -192,45 +203,210 @@ static fault_t mask_partial(
     return FAULT_NONE;
 }
 
-/* Keyed: the decoded text goes to the inputs, and room for the output is left between quotes. */
-static fault_t mask_keyed(
+/* Partial with a fixed length: what is hidden, separators in it too, becomes that many characters. What is hidden
+ * whole becomes as many as there would be otherwise, kept ones counted in: it must not be told by its length. */
+static fault_t mask_partial_fixed(
+    walk_t *walk, const action_t *action, const uint8_t *from, const uint8_t *to, const uint8_t *text,
+    const uint8_t *stop)
+{
+    const program_t *program = walk->program;
+    const uint8_t *head = text, *tail = stop; /* [text, head) and [tail, stop) are kept */
+    uint64_t countable = 0, at = 0;
+    uint64_t hidden = action->fixed_length, kept = (uint64_t)action->keep_first + action->keep_last;
+    uint32_t code;
+    for (const uint8_t *p = text; p < stop;) {
+        p = next_character(p, stop, &code);
+        countable += !is_separator(program, action, code);
+    }
+    if (countable <= kept) {
+        hidden += kept;
+    } else {
+        for (const uint8_t *p = text; p < stop;) {
+            const uint8_t *next = next_character(p, stop, &code);
+            if (!is_separator(program, action, code)) {
+                at++;
+                if (at == action->keep_first) head = next;
+                if (at == countable - action->keep_last + 1) tail = p;
+            }
+            p = next;
+        }
+    }
+    size_t hidden_size = action->text.length, before = (size_t)(head - text), after = (size_t)(stop - tail);
+    fault_t fault = splice(walk, from, to, before + hidden * hidden_size + after + 2);
+    if (UNLIKELY(fault)) return fault;
+    uint8_t *out = walk->output.data + walk->output.length;
+    *out++ = '"';
+    memcpy(out, text, before);
+    out += before;
+    for (uint64_t i = 0; i < hidden; i++, out += hidden_size)
+        memcpy(out, program->pool + action->text.at, hidden_size);
+    memcpy(out, tail, after);
+    out += after;
+    *out++ = '"';
+    walk->output.length = (size_t)(out - walk->output.data);
+    return FAULT_NONE;
+}
+
+/* Truncate: the first characters, with their bytes, escaped or not. */
+static fault_t mask_truncate(
     walk_t *walk, const action_t *action, const uint8_t *from, const uint8_t *to, const uint8_t *text,
     const uint8_t *stop, unsigned form)
 {
-    size_t length = (size_t)(stop - text);
-    fault_t fault = reserve(&walk->inputs, length);
-    if (!fault) fault = reserve(&walk->jobs, sizeof(job_t));
-    if (!fault) fault = splice(walk, from, to, (size_t)action->keyed_length + 2);
+    const uint8_t *p = text;
+    uint32_t code;
+    if (form == TEXT_PLAIN) p = (size_t)(stop - text) > action->keep_first ? text + action->keep_first : stop;
+    else for (uint32_t i = 0; i < action->keep_first && p < stop; i++) p = next_character(p, stop, &code);
+    size_t size = (size_t)(p - text);
+    fault_t fault = splice(walk, from, to, size + 2);
     if (UNLIKELY(fault)) return fault;
-    if (length) {
-        uint8_t *input = walk->inputs.data + walk->inputs.length;
-        if (form & TEXT_ESCAPED) length = decode_string(text, stop, input, length);
-        else memcpy(input, text, length);
+    uint8_t *out = walk->output.data + walk->output.length;
+    *out++ = '"';
+    memcpy(out, text, size);
+    out[size] = '"';
+    walk->output.length += size + 2;
+    return FAULT_NONE;
+}
+
+/* The class of a character, as one that stands for it; 0 for those that are kept. Beyond ASCII only white space is
+ * kept: what is neither a digit nor has a case counts as a lower-case letter. */
+static inline uint8_t class_of(uint32_t code)
+{
+    if (code < 0x80) return code - 'A' < 26 ? 'X' : code - 'a' < 26 ? 'x' : code - '0' < 10 ? '9' : 0;
+    if (Py_UNICODE_ISSPACE(code)) return 0;
+    if (Py_UNICODE_ISNUMERIC(code)) return '9';
+    return Py_UNICODE_ISUPPER(code) || Py_UNICODE_ISTITLE(code) ? 'X' : 'x';
+}
+
+/* Pattern: each character by its class. None is longer than it was. */
+static fault_t mask_pattern(
+    walk_t *walk, const uint8_t *from, const uint8_t *to, const uint8_t *text, const uint8_t *stop)
+{
+    uint32_t code;
+    fault_t fault = splice(walk, from, to, (size_t)(stop - text) + 2);
+    if (UNLIKELY(fault)) return fault;
+    uint8_t *out = walk->output.data + walk->output.length;
+    *out++ = '"';
+    for (const uint8_t *p = text; p < stop;) {
+        const uint8_t *next = next_character(p, stop, &code);
+        uint8_t class = class_of(code);
+        if (class) {
+            *out++ = class;
+        } else {
+            memcpy(out, p, (size_t)(next - p));
+            out += next - p;
+        }
+        p = next;
     }
+    *out++ = '"';
+    walk->output.length = (size_t)(out - walk->output.data);
+    return FAULT_NONE;
+}
+
+/* Makes room for the decoded text at the end of the inputs; it stands there until the next call, or for good once
+ * their length is raised. */
+static fault_t decode_input(
+    walk_t *walk, const uint8_t *text, const uint8_t *stop, unsigned form, const uint8_t **decoded, size_t *length)
+{
+    *length = (size_t)(stop - text);
+    fault_t fault = reserve(&walk->inputs, *length);
+    if (UNLIKELY(fault)) return fault;
+    uint8_t *input = walk->inputs.data + walk->inputs.length;
+    if (form & TEXT_ESCAPED) *length = decode_string(text, stop, input, *length);
+    else if (*length) memcpy(input, text, *length);
+    *decoded = input;
+    return FAULT_NONE;
+}
+
+/* Writes `length` characters of 32 bytes: RFC 4648 sections 8 and 5, or Crockford's base 32 from the left. */
+static void write_hash(hash_form_t form, const uint8_t digest[SHA256_SIZE], uint8_t *out, uint32_t length)
+{
+    static const char *const ALPHABETS[] = {
+        [HASH_HEX] = "0123456789abcdef",
+        [HASH_BASE64URL] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+        [HASH_CROCKFORD] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ",
+    };
+    const char *alphabet = ALPHABETS[form];
+    unsigned width = form == HASH_HEX ? 4 : form == HASH_CROCKFORD ? 5 : 6, held = 0;
+    uint32_t bits = 0;
+    const uint8_t *next = digest, *end = digest + SHA256_SIZE;
+    for (uint32_t i = 0; i < length; i++) {
+        if (held < width) {
+            bits = bits << 8 | (next < end ? *next++ : 0);
+            held += 8;
+        }
+        held -= width;
+        out[i] = (uint8_t)alphabet[bits >> held & ((1u << width) - 1)];
+    }
+}
+
+static fault_t mask_hash(
+    walk_t *walk, const action_t *action, const uint8_t *from, const uint8_t *to, const uint8_t *text,
+    const uint8_t *stop, unsigned form)
+{
+    uint8_t digest[SHA256_SIZE];
+    size_t length = (size_t)(stop - text);
+    if (form & TEXT_ESCAPED) {
+        fault_t fault = decode_input(walk, text, stop, form, &text, &length);
+        if (UNLIKELY(fault)) return fault;
+    }
+    hmac_text(&action->hmac, text, length, digest);
+    fault_t fault = splice(walk, from, to, (size_t)action->hash_length + 2);
+    if (UNLIKELY(fault)) return fault;
+    uint8_t *out = walk->output.data + walk->output.length;
+    *out = '"';
+    write_hash(action->hash_form, digest, out + 1, action->hash_length);
+    out[action->hash_length + 1] = '"';
+    walk->output.length += (size_t)action->hash_length + 2;
+    return FAULT_NONE;
+}
+
+/* Collected: the decoded text goes to the inputs, and nothing stands in its place until all outputs are known. */
+static fault_t mask_collected(
+    walk_t *walk, const action_t *action, leaf_t leaf, const uint8_t *from, const uint8_t *to, const uint8_t *text,
+    const uint8_t *stop, unsigned form)
+{
+    const uint8_t *input;
+    size_t length;
+    fault_t fault = decode_input(walk, text, stop, form, &input, &length);
+    if (!fault) fault = reserve(&walk->jobs, sizeof(job_t));
+    if (!fault) fault = splice(walk, from, to, 0);
+    if (UNLIKELY(fault)) return fault;
     job_t job = {
         .input = (uint32_t)walk->inputs.length,
         .input_length = (uint32_t)length,
-        .output = (uint32_t)walk->output.length + 1,
-        .keyed = action->keyed,
+        .output = (uint32_t)walk->output.length,
+        .action = (uint32_t)(action - walk->program->actions),
         .value = walk->value,
+        .leaf = leaf,
     };
     memcpy(walk->jobs.data + walk->jobs.length, &job, sizeof job);
     walk->jobs.length += sizeof job;
     walk->inputs.length += length;
-    uint8_t *out = walk->output.data + walk->output.length;
-    memset(out, '"', (size_t)action->keyed_length + 2); /* the quotes; what is between is overwritten */
-    walk->output.length += (size_t)action->keyed_length + 2;
     return FAULT_NONE;
 }
 
-typedef enum { LEAF_STRING, LEAF_NUMBER, LEAF_BOOLEAN } leaf_t;
-
 static fault_t redact(
-    walk_t *walk, leaf_t leaf, piece_t text, const uint8_t *from, const uint8_t *to)
+    walk_t *walk, leaf_t leaf, piece_t text, piece_t number, piece_t boolean, const uint8_t *from, const uint8_t *to)
 {
-    if (leaf == LEAF_NUMBER) return replace(walk, from, to, "0", 1);
-    if (leaf == LEAF_BOOLEAN) return replace(walk, from, to, "false", 5);
-    return replace(walk, from, to, walk->program->pool + text.at, text.length);
+    piece_t piece = leaf == LEAF_STRING ? text : leaf == LEAF_NUMBER ? number : boolean;
+    return replace(walk, from, to, walk->program->pool + piece.at, piece.length);
+}
+
+/* A mask that takes text, and numbers if it says so. */
+static fault_t mask_text(
+    walk_t *walk, const action_t *action, leaf_t leaf, const uint8_t *from, const uint8_t *to, unsigned form)
+{
+    const uint8_t *text = leaf == LEAF_STRING ? from + 1 : from;
+    const uint8_t *stop = leaf == LEAF_STRING ? to - 1 : to;
+    switch (action->kind) {
+    case MASK_PARTIAL:
+        if (action->fixed_length) return mask_partial_fixed(walk, action, from, to, text, stop);
+        return mask_partial(walk, action, from, to, text, stop, form);
+    case MASK_TRUNCATE: return mask_truncate(walk, action, from, to, text, stop, form);
+    case MASK_PATTERN: return mask_pattern(walk, from, to, text, stop);
+    case MASK_HASH: return mask_hash(walk, action, from, to, text, stop, form);
+    default: return mask_collected(walk, action, leaf, from, to, text, stop, form);
+    }
 }
 
 /* Masks one leaf [from, to), quotes included. null and dropped leaves never come here. */
@@ -241,7 +417,7 @@ static fault_t mask_leaf(
     fault_t fault;
     switch (action->kind) {
     case MASK_REDACT:
-        fault = redact(walk, leaf, action->text, from, to);
+        fault = redact(walk, leaf, action->text, action->number, action->boolean, from, to);
         break;
     case MASK_FIXED:
         fault = replace(walk, from, to, program->pool + action->text.at, action->text.length);
@@ -250,13 +426,10 @@ static fault_t mask_leaf(
         fault = replace(walk, from, to, "null", 4);
         break;
     default:
-        if (leaf == LEAF_STRING || (leaf == LEAF_NUMBER && action->as_string)) {
-            const uint8_t *text = leaf == LEAF_STRING ? from + 1 : from;
-            const uint8_t *stop = leaf == LEAF_STRING ? to - 1 : to;
-            if (action->kind == MASK_PARTIAL) fault = mask_partial(walk, action, from, to, text, stop, form);
-            else fault = mask_keyed(walk, action, from, to, text, stop, form);
+        if (leaf == LEAF_STRING || (leaf == LEAF_NUMBER && action->takes_numbers)) {
+            fault = mask_text(walk, action, leaf, from, to, form);
         } else if (action->redact_unmaskable) {
-            fault = redact(walk, leaf, program->redacted, from, to);
+            fault = redact(walk, leaf, program->redacted, program->zero, program->no, from, to);
         } else {
             /* The walk goes on: a value that is also unreadable must count as unreadable. */
             if (!walk->unmaskable) {

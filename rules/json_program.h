@@ -6,8 +6,22 @@
 #define WIREMASK_JSON_PROGRAM_H
 
 #include "json_text.h"
+#include "sha256.h"
 
-typedef enum { MASK_REDACT, MASK_FIXED, MASK_NULLIFY, MASK_DROP, MASK_PARTIAL, MASK_KEYED } mask_kind_t;
+typedef enum {
+    MASK_REDACT,
+    MASK_FIXED,
+    MASK_NULLIFY,
+    MASK_DROP,
+    MASK_PARTIAL,
+    MASK_TRUNCATE,
+    MASK_PATTERN,
+    MASK_HASH,
+    MASK_COLLECTED
+} mask_kind_t;
+
+/* How a hash is written. */
+typedef enum { HASH_HEX, HASH_BASE64URL, HASH_CROCKFORD } hash_form_t;
 
 /* A piece of program_t.pool. */
 typedef struct {
@@ -17,15 +31,19 @@ typedef struct {
 typedef struct {
     mask_kind_t kind;
     uint8_t whole;             /* an object or array is taken as one */
-    uint8_t as_string;         /* partial, keyed: a number is taken as its text */
+    uint8_t takes_numbers;     /* partial and what follows: a number is taken, by its text */
     uint8_t redact_unmaskable; /* a leaf of another type is redacted; else the value is refused */
     int32_t rule;
     piece_t text;              /* redact: the string with its quotes; fixed: the literal; partial: one hidden character */
-    uint32_t keep_first, keep_last;
+    piece_t number, boolean;   /* redact: the literals for these */
+    uint32_t keep_first, keep_last; /* partial; truncate: keep_first is the length */
+    uint32_t fixed_length;     /* partial: so many hidden characters, whatever the text has; 0 for as many as it has */
     uint64_t separators[2];    /* partial: the separators below U+0080, a bit each */
     piece_t wide_separators;   /* the others: four bytes each, in the machine's order */
-    uint32_t keyed;            /* index of the keyed mask */
-    uint32_t keyed_length;     /* characters of its output */
+    hmac_t hmac;               /* hash: the key */
+    hash_form_t hash_form;
+    uint32_t hash_length;      /* characters that are kept */
+    uint32_t collected;        /* index of the collected mask */
 } action_t;
 
 typedef struct {
@@ -63,7 +81,7 @@ typedef struct {
     uint32_t name_limit; /* length of the longest name */
     uint8_t redact_unreadable;
     piece_t marker;
-    piece_t redacted;    /* for unmaskable strings, with its quotes */
+    piece_t redacted, zero, no; /* for what is unmaskable: the string with its quotes, the number, the boolean */
 } program_t;
 
 /* The first `length` (below 8) bytes as a little-endian number. `end` bounds the read of 8 bytes at once. */

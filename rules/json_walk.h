@@ -1,7 +1,7 @@
 /* The walk: one pass over each value that validates all of it, follows the automaton, and splices what is masked.
  *
  * There is no recursion: open containers stand on `frames`, and depth_limit bounds them. No byte outside the value
- * is read. A value that fails leaves nothing behind: its output, its keyed inputs and its counts are taken back.
+ * is read. A value that fails leaves nothing behind: its output, its collected inputs and its counts are taken back.
  */
 #ifndef WIREMASK_JSON_WALK_H
 #define WIREMASK_JSON_WALK_H
@@ -193,7 +193,7 @@ static fault_t mask_value(walk_t *walk, const uint8_t *begin, const uint8_t *end
     fault = replace(walk, end, end, "", 0);
     if (UNLIKELY(fault)) return fault;
     size_t length = walk->output.length - start;
-    /* What keyed masks write is not there yet: those values are compared when it is. */
+    /* What collected masks write is not there yet: those values are compared when it is. */
     if (jobs == walk->jobs.length && length == (size_t)(end - begin) &&
         memcmp(walk->output.data + start, begin, length) == 0) {
         walk->output.length = start;
@@ -203,6 +203,14 @@ static fault_t mask_value(walk_t *walk, const uint8_t *begin, const uint8_t *end
     span[1] = (int32_t)length;
     walk->changed++;
     return FAULT_NONE;
+}
+
+/* Remembers what a rule masked in the value at hand; room for it is there. */
+static void add_tally(walk_t *walk, uint32_t rule)
+{
+    tally_t tally = {.value = walk->value, .rule = rule, .count = walk->pending[rule]};
+    memcpy(walk->tallies.data + walk->tallies.length, &tally, sizeof tally);
+    walk->tallies.length += sizeof tally;
 }
 
 static fault_t use_marker(walk_t *walk, int32_t *span)
@@ -236,9 +244,14 @@ static fault_t mask_batch(walk_t *walk, const uint8_t *buffer, const int32_t *va
         walk->unmaskable = FAULT_NONE;
         const uint8_t *begin = buffer + values[0];
         fault_t fault = mask_value(walk, begin, begin + values[1], spans);
+        int collected = jobs != walk->jobs.length;
+        if (collected && !fault) fault = reserve(&walk->tallies, walk->touched_count * sizeof(tally_t));
         for (uint32_t k = 0; k < walk->touched_count; k++) {
             uint32_t rule = walk->touched[k];
-            if (LIKELY(!fault)) walk->masked[rule] += walk->pending[rule];
+            if (LIKELY(!fault)) {
+                walk->masked[rule] += walk->pending[rule];
+                if (collected) add_tally(walk, rule);
+            }
             walk->pending[rule] = 0;
         }
         if (LIKELY(!fault)) continue;

@@ -23,5 +23,6 @@ class JsonMasker:
         on_unreadable: OnUnreadable = "reject",
         marker: bytes = b'{"wiremask":"unreadable"}',
         output_limit_bytes: int = ...,
+        topic: str = "",
     ) -> None: ...
     def mask(self, buffer: Buffer, values: array[int] | memoryview[int]) -> Outcome: ...

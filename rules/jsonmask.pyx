@@ -2,23 +2,23 @@
 """Masks the JSON values of a batch: a binding of the walk in `json_walk.h`.
 
 Here the automaton becomes the walk's flat tables, once; and a batch goes through the walk without the GIL, after
-which keyed masks are called and their outputs filled in. `json_text.h` reads JSON, `json_program.h` holds the tables,
-`json_emit.h` writes what is masked, `json_walk.h` joins them.
+which collected masks are called, once each, and the values put together with their outputs. `json_text.h` reads JSON,
+`json_program.h` holds the tables, `json_emit.h` writes what is masked, `json_walk.h` joins them.
 """
 
-import json
 from array import array as new_array
+from json.encoder import encode_basestring as quote
 
 from wiremask.rules.automaton import Selection, build
-from wiremask.rules.keyed import HashTexts
-from wiremask.rules.masks import REDACTED, Drop, Fixed, Hash, Nullify, Partial, Redact
+from wiremask.rules.maskers import collect
+from wiremask.rules.masks import REDACTED, Drop, Fixed, Hash, Nullify, Partial, Pattern, Redact, Truncate
 from wiremask.rules.outcome import Detail, Failure, MaskedTooLarge, Outcome, Reason
 
 from cpython.array cimport array, clone
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING
-from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport PyObject
+from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
@@ -40,6 +40,16 @@ cdef extern from "json_text.h" nogil:
         FAULT_NO_MEMORY
         FAULT_TOO_LARGE
 
+    const uint8_t* read_number(const uint8_t* p, const uint8_t* end, fault_t* fault)
+
+
+cdef extern from "sha256.h" nogil:
+    ctypedef struct hmac_t:
+        pass
+
+    int sha256_choose(int portable)
+    void hmac_set_up(hmac_t* hmac, const uint8_t* key, size_t length)
+
 
 cdef extern from "json_program.h" nogil:
     ctypedef enum mask_kind_t:
@@ -48,19 +58,28 @@ cdef extern from "json_program.h" nogil:
         MASK_NULLIFY
         MASK_DROP
         MASK_PARTIAL
-        MASK_KEYED
+        MASK_TRUNCATE
+        MASK_PATTERN
+        MASK_HASH
+        MASK_COLLECTED
+    ctypedef enum hash_form_t:
+        HASH_HEX
+        HASH_BASE64URL
+        HASH_CROCKFORD
     ctypedef struct piece_t:
         uint32_t at
         uint32_t length
     ctypedef struct action_t:
         mask_kind_t kind
-        uint8_t whole, as_string, redact_unmaskable
+        uint8_t whole, takes_numbers, redact_unmaskable
         int32_t rule
-        piece_t text
-        uint32_t keep_first, keep_last
+        piece_t text, number, boolean
+        uint32_t keep_first, keep_last, fixed_length
         uint64_t separators[2]
         piece_t wide_separators
-        uint32_t keyed, keyed_length
+        hmac_t hmac
+        hash_form_t hash_form
+        uint32_t hash_length, collected
     ctypedef struct slot_t:
         uint32_t hash, target
         piece_t name
@@ -80,7 +99,7 @@ cdef extern from "json_program.h" nogil:
         uint8_t* pool
         uint32_t start, rules, depth_limit, name_limit
         uint8_t redact_unreadable
-        piece_t marker, redacted
+        piece_t marker, redacted, zero, no
 
     uint32_t NO_NAME
     uint32_t hash_name(const uint8_t* name, size_t length, const uint8_t* end)
@@ -92,8 +111,15 @@ cdef extern from "json_emit.h" nogil:
         size_t length, room, limit, hint
         int (*grow)(arena_t* arena, size_t room) noexcept nogil
         void* owner
+    ctypedef enum leaf_t:
+        LEAF_STRING
+        LEAF_NUMBER
     ctypedef struct job_t:
-        uint32_t input, input_length, output, keyed, value
+        uint32_t input, input_length, output, action, value
+        leaf_t leaf
+    ctypedef struct tally_t:
+        uint32_t value, rule
+        int64_t count
     ctypedef struct failure_t:
         uint32_t index
         int32_t rule
@@ -102,7 +128,7 @@ cdef extern from "json_emit.h" nogil:
         pass
     ctypedef struct walk_t:
         const program_t* program
-        arena_t output, inputs, jobs, failures
+        arena_t output, inputs, jobs, tallies, failures
         frame_t* frames
         uint8_t* name
         int64_t* masked
@@ -112,6 +138,7 @@ cdef extern from "json_emit.h" nogil:
         int32_t marker
 
     int grow_by_realloc(arena_t* arena, size_t room)
+    fault_t reserve(arena_t* arena, size_t more)
 
 
 cdef extern from "json_walk.h" nogil:
@@ -125,6 +152,8 @@ cdef tuple FAULTS = (
     Detail.BAD_NUMBER, Detail.BAD_ESCAPE, Detail.LONE_SURROGATE, Detail.CONTROL_CHARACTER, Detail.BAD_UTF8,
     Detail.TOO_DEEP, Detail.NUMBER_FOR_TEXT, Detail.BOOLEAN_FOR_TEXT,
 )
+sha256_choose(False)
+cdef dict HASHES = {"hex": (HASH_HEX, 64), "base64url": (HASH_BASE64URL, 43), "crockford": (HASH_CROCKFORD, 52)}
 cdef array INTS = new_array("i")
 cdef array LONGS = new_array("q")
 OUTPUT_LIMIT_BYTES = 0x7FFFFFFF
@@ -143,6 +172,7 @@ cdef class JsonMasker:
         on_unreadable: whether an invalid value is refused or replaced by the marker.
         marker: a valid JSON text.
         output_limit_bytes: bound for the masked values of one batch together.
+        topic: the topic of the values, for the masks that bind their outputs to it.
 
     Raises:
         AutomatonTooLarge: the paths multiply into too many states.
@@ -150,7 +180,7 @@ cdef class JsonMasker:
     """
 
     cdef program_t program
-    cdef tuple keyed
+    cdef tuple collected
     cdef size_t output_limit
 
     def __init__(
@@ -162,6 +192,7 @@ cdef class JsonMasker:
         on_unreadable="reject",
         marker=b'{"wiremask":"unreadable"}',
         output_limit_bytes=OUTPUT_LIMIT_BYTES,
+        topic="",
     ):
         if self.program.states != NULL:
             raise TypeError("a JsonMasker is set up once")
@@ -184,7 +215,9 @@ cdef class JsonMasker:
         self.program.start = automaton.start
         self.program.marker = add_piece(pool, marker)
         self.program.redacted = add_piece(pool, encode_string(REDACTED))
-        self._set_actions(automaton.actions, pool)
+        self.program.zero = add_piece(pool, b"0")
+        self.program.no = add_piece(pool, b"false")
+        self._set_actions(automaton.actions, pool, topic)
         self._set_states(automaton.states, pool)
         self.program.pool = <uint8_t*>allocate(len(pool), 1)
         memcpy(self.program.pool, PyBytes_AS_STRING(bytes(pool)), len(pool))
@@ -196,10 +229,10 @@ cdef class JsonMasker:
         free(self.program.actions)
         free(self.program.pool)
 
-    cdef int _set_actions(self, tuple actions, bytearray pool) except -1:
+    cdef int _set_actions(self, tuple actions, bytearray pool, str topic) except -1:
         cdef action_t* to = <action_t*>allocate(len(actions), sizeof(action_t))
         self.program.actions = to
-        keyed = []
+        collected = []
         for action in actions:
             mask = action.mask
             to.whole = action.whole
@@ -208,28 +241,36 @@ cdef class JsonMasker:
             if isinstance(mask, Redact):
                 to.kind = MASK_REDACT
                 to.text = add_piece(pool, encode_string(mask.text))
+                to.number = add_literal(pool, mask.number)
+                to.boolean = add_literal(pool, mask.boolean)
             elif isinstance(mask, Fixed):
-                if not is_json(mask.literal):
-                    raise ValueError("the literal of a fixed mask is not valid JSON")
                 to.kind = MASK_FIXED
-                to.text = add_piece(pool, mask.literal)
+                to.text = add_literal(pool, mask.literal)
             elif isinstance(mask, Nullify):
                 to.kind = MASK_NULLIFY
             elif isinstance(mask, Drop):
                 to.kind = MASK_DROP
             elif isinstance(mask, Partial):
                 set_partial(to, mask, pool)
+            elif isinstance(mask, Truncate):
+                if not 0 <= mask.length <= 0x7FFFFFFF:
+                    raise ValueError("truncate keeps no less than 0 characters")
+                to.kind = MASK_TRUNCATE
+                to.keep_first = mask.length
+                to.takes_numbers = mask.as_string
+            elif isinstance(mask, Pattern):
+                to.kind = MASK_PATTERN
+                to.takes_numbers = mask.as_string
             elif isinstance(mask, Hash):
-                to.kind = MASK_KEYED
-                to.as_string = mask.as_string
-                to.keyed = len(keyed)
-                hashing = HashTexts(mask)
-                to.keyed_length = hashing.length
-                keyed.append(hashing)
+                set_hash(to, mask)
             else:
-                raise TypeError("an unknown mask")
+                to.kind = MASK_COLLECTED
+                to.collected = len(collected)
+                ready = collect(mask, topic)
+                to.takes_numbers = ready.takes_numbers
+                collected.append(ready)
             to += 1
-        self.keyed = tuple(keyed)
+        self.collected = tuple(collected)
         return 0
 
     cdef int _set_states(self, tuple states, bytearray pool) except -1:
@@ -309,6 +350,7 @@ cdef class JsonMasker:
         set_up(&walk.output, grow_bytes, min(hint + hint // 8 + 64, self.output_limit), self.output_limit)
         set_up(&walk.inputs, grow_by_realloc, 4096, 0xFFFFFFFF)
         set_up(&walk.jobs, grow_by_realloc, 128 * sizeof(job_t), 0xFFFFFFFF)
+        set_up(&walk.tallies, grow_by_realloc, 64 * sizeof(tally_t), 0xFFFFFFFF)
         set_up(&walk.failures, grow_by_realloc, 16 * sizeof(failure_t), 0xFFFFFFFF)
         try:
             walk.frames = <frame_t*>allocate(self.program.depth_limit + 1, sizeof(frame_t))
@@ -321,14 +363,16 @@ cdef class JsonMasker:
                 raise MemoryError
             if fault == FAULT_TOO_LARGE:
                 raise MaskedTooLarge("the masked values of a batch outgrew the limit")
+            failures = read_failures(&walk)
             if walk.jobs.length:
-                self._fill_in(&walk)
-                settle_keyed(&walk, text, values, <int32_t*>spans.data.as_ints)
+                outputs = self._call_collected(&walk)
+                refused = self._put_together(&walk, outputs, text, values, <int32_t*>spans.data.as_ints, count)
+                failures = tuple(sorted(failures + refused, key=by_index))
             return Outcome(
                 values=take_bytes(&walk.output),
                 spans=spans,
                 changed=walk.changed,
-                failures=read_failures(&walk),
+                failures=failures,
                 masked=masked,
                 unreadable=walk.unreadable,
             )
@@ -336,48 +380,120 @@ cdef class JsonMasker:
             Py_XDECREF(<PyObject*>walk.output.owner)
             free(walk.inputs.data)
             free(walk.jobs.data)
+            free(walk.tallies.data)
             free(walk.failures.data)
             free(walk.frames)
             free(walk.name)
             free(walk.pending)
             free(walk.touched)
 
-    cdef int _fill_in(self, walk_t* walk) except -1:
-        """Calls each keyed mask once with all its inputs, and puts the outputs where room was left."""
+    cdef list _call_collected(self, walk_t* walk):
+        """Calls each collected mask once with all its leaves: for each job the JSON text of its output, or None."""
         cdef job_t* jobs = <job_t*>walk.jobs.data
         cdef size_t i, count = walk.jobs.length // sizeof(job_t)
-        cdef uint32_t keyed
-        cdef size_t length, mine
-        cdef array spans
-        cdef bytes outputs
-        texts = PyMemoryView_FromMemory(<char*>walk.inputs.data if walk.inputs.data else <char*>b"",
-                                        walk.inputs.length, PyBUF_READ)
-        try:
-            for keyed in range(len(self.keyed)):
-                mine = 0
-                for i in range(count):
-                    mine += jobs[i].keyed == keyed
-                if mine == 0:
+        cdef list outputs = [None] * count
+        cdef list places = [[] for _ in self.collected]
+        cdef list texts = [[] for _ in self.collected]
+        cdef list kinds = [bytearray() for _ in self.collected]
+        cdef uint32_t which
+        for i in range(count):
+            which = self.program.actions[jobs[i].action].collected
+            # Sound UTF-8 already; "replace" because an error would quote it.
+            (<list>texts[which]).append(
+                PyUnicode_DecodeUTF8(<char*>walk.inputs.data + jobs[i].input, jobs[i].input_length, "replace")
+                if jobs[i].input_length else ""
+            )
+            (<bytearray>kinds[which]).append(b"n"[0] if jobs[i].leaf == LEAF_NUMBER else b"s"[0])
+            (<list>places[which]).append(i)
+        for which in range(len(self.collected)):
+            if not texts[which]:
+                continue
+            mask = self.collected[which]
+            masked = mask.mask(texts[which], bytes(kinds[which]))
+            if len(masked) != len(texts[which]):
+                raise RuntimeError("a mask gave too few or too many outputs")
+            for place, kind, output in zip(places[which], kinds[which], masked):
+                if output is None:
                     continue
-                spans = clone(LONGS, 2 * mine, False)
-                mine = 0
-                for i in range(count):
-                    if jobs[i].keyed == keyed:
-                        spans.data.as_longlongs[mine] = jobs[i].input
-                        spans.data.as_longlongs[mine + 1] = jobs[i].input_length
-                        mine += 2
-                outputs = self.keyed[keyed].mask(texts, spans)
-                length = self.keyed[keyed].length
-                if <size_t>len(outputs) != mine // 2 * length:
-                    raise RuntimeError("a keyed mask gave outputs of a wrong length")
-                mine = 0
-                for i in range(count):
-                    if jobs[i].keyed == keyed:
-                        memcpy(walk.output.data + jobs[i].output, PyBytes_AS_STRING(outputs) + mine, length)
-                        mine += length
+                if kind == b"n"[0] and not mask.makes_text:
+                    outputs[place] = encode_number(output)
+                else:
+                    outputs[place] = encode_string(output)
+        return outputs
+
+    cdef tuple _put_together(
+        self, walk_t* walk, list outputs, const uint8_t* text, const int32_t* values, int32_t* spans, Py_ssize_t count
+    ):
+        """Copies the values of the output into another one with the outputs of collected masks in their places.
+
+        Returns the failures of the values with an output of None that may not be redacted.
+        """
+        cdef arena_t whole
+        cdef job_t* jobs = <job_t*>walk.jobs.data
+        cdef const action_t* action
+        cdef size_t job = 0, tally = 0, jobs_count = walk.jobs.length // sizeof(job_t)
+        cdef size_t start, at, end, total = walk.output.length
+        cdef Py_ssize_t i
+        cdef int32_t marker = -1
+        cdef int32_t refuser
+        cdef list failures = []
+        for i in range(<Py_ssize_t>jobs_count):
+            if outputs[i] is None:
+                action = self.program.actions + jobs[i].action
+                if action.redact_unmaskable:
+                    outputs[i] = b"0" if jobs[i].leaf == LEAF_NUMBER else encode_string(REDACTED)
+            if outputs[i] is not None:
+                total += len(<bytes>outputs[i])
+        memset(&whole, 0, sizeof(whole))
+        set_up(&whole, grow_bytes, min(total, self.output_limit), self.output_limit)
+        try:
+            for i in range(count):
+                if spans[2 * i] < 0:
+                    continue
+                start = whole.length
+                at = spans[2 * i]
+                end = at + <size_t>spans[2 * i + 1]
+                if spans[2 * i] == walk.marker and (job == jobs_count or jobs[job].value != <uint32_t>i):
+                    if marker < 0:
+                        marker = start
+                        append(&whole, walk.output.data + at, end - at)
+                    spans[2 * i] = marker
+                    continue
+                refuser = -1
+                while job < jobs_count and jobs[job].value == <uint32_t>i:
+                    if outputs[job] is None:
+                        if refuser < 0:
+                            refuser = self.program.actions[jobs[job].action].rule
+                    elif refuser < 0:
+                        append(&whole, walk.output.data + at, jobs[job].output - at)
+                        append(&whole, <const uint8_t*>PyBytes_AS_STRING(<bytes>outputs[job]), len(<bytes>outputs[job]))
+                        at = jobs[job].output
+                    job += 1
+                if refuser >= 0:
+                    whole.length = start
+                    spans[2 * i] = -2
+                    spans[2 * i + 1] = 0
+                    walk.changed -= 1
+                    tally = take_back(walk, i, tally)
+                    failures.append(
+                        Failure(index=i, rule=refuser, reason=Reason.UNMASKABLE, detail=Detail.UNFIT)
+                    )
+                    continue
+                append(&whole, walk.output.data + at, end - at)
+                if whole.length - start == <size_t>values[2 * i + 1] and memcmp(
+                    whole.data + start, text + values[2 * i], whole.length - start
+                ) == 0:
+                    whole.length = start
+                    spans[2 * i] = -1
+                    spans[2 * i + 1] = 0
+                    walk.changed -= 1
+                    continue
+                spans[2 * i] = start
+                spans[2 * i + 1] = whole.length - start
+            walk.output, whole = whole, walk.output
         finally:
-            texts.release()
-        return 0
+            Py_XDECREF(<PyObject*>whole.owner)
+        return tuple(failures)
 
 
 cdef void* allocate(size_t count, size_t size) except NULL:
@@ -398,10 +514,27 @@ cdef piece_t add_piece(bytearray pool, bytes text) except *:
     return piece
 
 
+cdef piece_t add_literal(bytearray pool, bytes text) except *:
+    if not is_json(text):
+        raise ValueError("the literal of a mask is not valid JSON")
+    return add_piece(pool, text)
+
+
+cdef bytes encode_number(str text):
+    """A JSON number as a mask gave it; what is none must not get into a value."""
+    cdef bytes number = text.encode("ascii", "replace")
+    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(number)
+    cdef const uint8_t* end = begin + len(number)
+    cdef fault_t fault = FAULT_NONE
+    if begin == end or read_number(begin, end, &fault) != end:
+        raise RuntimeError("a mask gave a number that is none")
+    return number
+
+
 cdef bytes encode_string(str text):
     """A JSON string; raises ValueError for half a surrogate pair, without quoting it."""
     try:
-        return json.dumps(text, ensure_ascii=False).encode()
+        return quote(text).encode()
     except UnicodeEncodeError:
         raise ValueError("a text holds half a surrogate pair") from None
 
@@ -431,8 +564,11 @@ cdef int set_partial(action_t* to, mask, bytearray pool) except -1:
         raise ValueError("partial hides with exactly one character")
     if mask.keep_first < 0 or mask.keep_last < 0:
         raise ValueError("partial keeps no less than 0 characters")
+    if not 0 <= mask.fixed_length <= 0xFFFF:
+        raise ValueError("partial hides by 0 to 65535 characters")
     to.kind = MASK_PARTIAL
-    to.as_string = mask.as_string
+    to.fixed_length = mask.fixed_length
+    to.takes_numbers = mask.as_string
     to.keep_first = min(mask.keep_first, 0x7FFFFFFF)
     to.keep_last = min(mask.keep_last, 0x7FFFFFFF)
     to.text = add_piece(pool, encode_string(mask.char).removeprefix(b'"').removesuffix(b'"'))
@@ -444,6 +580,20 @@ cdef int set_partial(action_t* to, mask, bytearray pool) except -1:
         else:
             wide.append(code)
     to.wide_separators = add_piece(pool, wide.tobytes())
+    return 0
+
+
+cdef int set_hash(action_t* to, mask) except -1:
+    form, ceiling = HASHES[mask.encoding]
+    if len(mask.subkey) != 32:
+        raise ValueError("the subkey of a hash has 32 bytes")
+    if not 1 <= mask.length <= ceiling:
+        raise ValueError(f"a {mask.encoding} hash keeps 1 to {ceiling} characters")
+    to.kind = MASK_HASH
+    to.takes_numbers = mask.as_string
+    to.hash_form = form
+    to.hash_length = mask.length
+    hmac_set_up(&to.hmac, <const uint8_t*>PyBytes_AS_STRING(mask.subkey), 32)
     return 0
 
 
@@ -529,21 +679,34 @@ cdef bytes take_bytes(arena_t* arena):
     return text
 
 
-cdef void settle_keyed(walk_t* walk, const uint8_t* text, const int32_t* values, int32_t* spans):
-    """Finds the values that keyed masks left as they were, now that their outputs are known."""
-    cdef job_t* jobs = <job_t*>walk.jobs.data
-    cdef size_t i, count = walk.jobs.length // sizeof(job_t)
-    cdef size_t value
-    for i in range(count):
-        value = jobs[i].value
-        if i + 1 < count and jobs[i + 1].value == value:
-            continue
-        if spans[2 * value + 1] == values[2 * value + 1] and memcmp(
-            walk.output.data + spans[2 * value], text + values[2 * value], spans[2 * value + 1]
-        ) == 0:
-            spans[2 * value] = -1
-            spans[2 * value + 1] = 0
-            walk.changed -= 1
+cdef int append(arena_t* arena, const uint8_t* data, size_t size) except -1:
+    cdef fault_t fault = reserve(arena, size)
+    if fault == FAULT_NO_MEMORY:
+        raise MemoryError
+    if fault == FAULT_TOO_LARGE:
+        raise MaskedTooLarge("the masked values of a batch outgrew the limit")
+    if size:
+        memcpy(arena.data + arena.length, data, size)
+    arena.length += size
+    return 0
+
+
+cdef size_t take_back(walk_t* walk, uint32_t value, size_t at):
+    """Takes the leaves of a value out of the counts. Looks from the tally `at` on, and gives the one to go on at.
+
+    Values come in order, and so do their tallies: all calls of a batch together look at each tally once.
+    """
+    cdef tally_t* tallies = <tally_t*>walk.tallies.data
+    cdef size_t count = walk.tallies.length // sizeof(tally_t)
+    while at < count and tallies[at].value <= value:
+        if tallies[at].value == value:
+            walk.masked[tallies[at].rule] -= tallies[at].count
+        at += 1
+    return at
+
+
+def by_index(failure):
+    return failure.index
 
 
 cdef tuple read_failures(walk_t* walk):

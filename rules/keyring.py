@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wiremask.rules.errors import Faults, KeyUnavailable, Mark
@@ -13,6 +14,7 @@ from wiremask.rules.source import Entry, Mapping, Node, Scalar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ONLY_VERSION = "1"
 KEY = Words(of="a key", known=("env", "file"))
 VERSIONED_KEY = Words(of="a key with versions", known=("active", "versions"), required=("active", "versions"))
 KEY_FORM = "write {env: NAME} or {file: /path}; the key itself never stands in a rule file"
@@ -20,6 +22,22 @@ KEY_FORM = "write {env: NAME} or {file: /path}; the key itself never stands in a
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MATERIAL = ("base64:", "hex:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _References:
+    """Where the versions of a key are."""
+
+    active: str
+    versions: dict[str, tuple[KeyReference, Mark]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Key:
+    """The versions of a key by name, the active one among them."""
+
+    active: str
+    versions: dict[str, bytes] = field(repr=False)
 
 
 class KeyRing:
@@ -34,7 +52,7 @@ class KeyRing:
     def __init__(self, resolve: Callable[[KeyReference], str]) -> None:
         self.complete = True
         self._resolve = resolve
-        self._keys: dict[str, bytes | None] = {}
+        self._keys: dict[str, _Key | None] = {}
         self._places: dict[str, str] = {}
 
     def __repr__(self) -> str:
@@ -49,7 +67,14 @@ class KeyRing:
             self._declare(entry, faults)
 
     def subkey(self, name: str, mark: Mark, mask: str, domain: str, faults: Faults) -> bytes | None:
-        """The subkey of a declared key for one mask and domain; None, reported, if there is no such key."""
+        """The subkey of a declared key's active version; None, reported, if there is no such key."""
+        found = self.subkeys(name, mark, mask, domain, faults)
+        return None if found is None else found[1][found[0]]
+
+    def subkeys(
+        self, name: str, mark: Mark, mask: str, domain: str, faults: Faults
+    ) -> tuple[str, dict[str, bytes]] | None:
+        """The subkeys of all versions of a declared key for one mask and domain, after the name of the active one."""
         if name not in self._keys and not self.complete:
             return None
         if name not in self._keys:
@@ -58,7 +83,9 @@ class KeyRing:
             faults.add(mark, f"no key of this name is declared; {hint}")
             return None
         key = self._keys[name]
-        return None if key is None else derive_subkey(key, mask, domain)
+        if key is None:
+            return None
+        return key.active, {version: derive_subkey(text, mask, domain) for version, text in key.versions.items()}
 
     def _declare(self, entry: Entry, faults: Faults) -> None:
         if _NAME.fullmatch(entry.key) is None:
@@ -71,9 +98,15 @@ class KeyRing:
             return
         self._places[entry.key] = f"{faults.file}:{entry.mark.line}"
         self._keys[entry.key] = None
-        reference = _read_key(entry.value, faults)
-        if reference is not None:
-            self._keys[entry.key] = self._fetch(reference, entry.mark, faults)
+        references = _read_key(entry.value, entry.mark, faults)
+        if references is None:
+            return
+        keys = {
+            version: self._fetch(reference, mark, faults) for version, (reference, mark) in references.versions.items()
+        }
+        versions = {version: key for version, key in keys.items() if key is not None}
+        if len(versions) == len(keys) and _differ(versions, references, faults):
+            self._keys[entry.key] = _Key(active=references.active, versions=versions)
 
     def _fetch(self, reference: KeyReference, mark: Mark, faults: Faults) -> bytes | None:
         try:
@@ -85,13 +118,26 @@ class KeyRing:
         return None
 
 
-def _read_key(node: Node, faults: Faults) -> KeyReference | None:
+def _differ(versions: dict[str, bytes], references: _References, faults: Faults) -> bool:
+    """Whether no key is there twice, which would be no new version."""
+    seen: set[bytes] = set()
+    for version, key in versions.items():
+        if key in seen:
+            faults.add(references.versions[version][1], "this version is the same key as another; make a new key")
+            return False
+        seen.add(key)
+    return True
+
+
+def _read_key(node: Node, mark: Mark, faults: Faults) -> _References | None:
     if isinstance(node, Mapping) and any(entry.key in VERSIONED_KEY.known for entry in node.entries):
         return _read_versioned(node, faults)
-    return _read_reference(node, faults)
+    reference = _read_reference(node, faults)
+    return None if reference is None else _References(active=ONLY_VERSION, versions={ONLY_VERSION: (reference, mark)})
 
 
-def _read_versioned(node: Mapping, faults: Faults) -> KeyReference | None:
+def _read_versioned(node: Mapping, faults: Faults) -> _References | None:
+    before = len(faults.found)
     members = read_members(node, VERSIONED_KEY, faults)
     if members is None or len(members) < 2:
         return None
@@ -100,20 +146,21 @@ def _read_versioned(node: Mapping, faults: Faults) -> KeyReference | None:
     if not isinstance(versions, Mapping) or not versions.entries:
         expected(versions, "`versions` is a mapping from a version's name to {env: NAME} or {file: /path}", faults)
         return None
-    references = {entry.key: _read_reference(entry.value, faults) for entry in versions.entries}
-    if len(references) > 1:
-        faults.add(
-            versions.entries[1].mark, "more than one version of a key is not supported yet; leave the active one"
-        )
-        return None
+    references: dict[str, tuple[KeyReference, Mark]] = {}
+    for entry in versions.entries:
+        if _NAME.fullmatch(entry.key) is None:
+            faults.add(entry.mark, "the name of a version has letters, digits, `.`, `_`, `-`, at most 63; rename it")
+        reference = _read_reference(entry.value, faults)
+        if reference is not None:
+            references[entry.key] = reference, entry.mark
     if active is None:
         return None
-    if active not in references:
-        faults.add(
-            members["active"].value.mark, "no version of this name stands under `versions`; name the one that does"
-        )
+    if active not in {entry.key for entry in versions.entries}:
+        near = nearest(active, [entry.key for entry in versions.entries])
+        hint = f"did you mean `{near}`?" if near is not None else "name one of them"
+        faults.add(members["active"].value.mark, f"no version of this name stands under `versions`; {hint}")
         return None
-    return references[active]
+    return None if len(faults.found) > before else _References(active=active, versions=references)
 
 
 def _read_reference(node: Node, faults: Faults) -> KeyReference | None:

@@ -63,12 +63,12 @@ def decode_key(text: str) -> bytes:
     else:
         raise KeyRefused("the key's text begins with neither `base64:` nor `hex:`; write one of them before it")
     if len(key) < KEY_FLOOR_BYTES:
-        raise KeyRefused(f"the key is shorter than {KEY_FLOOR_BYTES} bytes; make one with `openssl rand -base64 32`")
+        raise KeyRefused(f"the key is shorter than {KEY_FLOOR_BYTES} bytes; make one with `wiremask keygen`")
     if len(key) > KEY_LIMIT_BYTES:
         raise KeyRefused(f"the key is longer than {KEY_LIMIT_BYTES} bytes")
     weakness = _weakness(key)
     if weakness is not None:
-        raise KeyRefused(f"the key is not random: {weakness}; make one with `openssl rand -base64 32`")
+        raise KeyRefused(f"the key is not random: {weakness}; make one with `wiremask keygen`")
     return key
 
 

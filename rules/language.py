@@ -23,7 +23,7 @@ from wiremask.rules.keyring import KeyRing
 from wiremask.rules.plan import Plan, TopicPlan
 from wiremask.rules.rule import DIRECTIONS, Direction, Rule
 from wiremask.rules.ruletests import RuleTest, read_tests, try_tests
-from wiremask.rules.shape import Words, expected, member, read_items, read_members, read_text, read_word
+from wiremask.rules.shape import Words, expected, member, read_items, read_members, read_switch, read_text, read_word
 from wiremask.rules.source import Entry, Node, Scalar, place_in, read_source
 from wiremask.rules.topics import PatternInvalid, TopicFilter, TopicPattern, read_pattern
 
@@ -43,10 +43,22 @@ FILE = Words(
     known=("apiVersion", "kind", "metadata", "keys", "rules"),
     required=("apiVersion", "kind", "metadata"),
 )
-METADATA = Words(of="`metadata`", known=("name",), required=("name",))
+METADATA = Words(of="`metadata`", known=("name", "irreversible"), required=("name",))
 RULE = Words(
     of="a rule",
-    known=("name", "topics", "exceptTopics", "at", "when", "mode", "value", "onUnreadable", "onUnmaskable", "tests"),
+    known=(
+        "name",
+        "topics",
+        "exceptTopics",
+        "at",
+        "when",
+        "mode",
+        "reversible",
+        "value",
+        "onUnreadable",
+        "onUnmaskable",
+        "tests",
+    ),
     required=("name", "topics", "at"),
     later=("key", "headers"),
 )
@@ -73,10 +85,15 @@ class _File:
 
 @dataclass(slots=True)
 class _Reading:
-    """What is known of the ruleset while its files are read, in order."""
+    """What is known of the ruleset while its files are read, in order.
+
+    Attributes:
+        irreversible: one of the files says so, and it holds for all.
+    """
 
     keys: KeyRing
     name: str = ""
+    irreversible: bool = False
     rules: list[tuple[Rule, tuple[RuleTest, ...], Faults]] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
 
@@ -170,7 +187,12 @@ def _check_word(members: dict[str, Entry], key: str, word: str, faults: Faults) 
 
 def _read_metadata(node: Node, reading: _Reading, faults: Faults) -> None:
     members = read_members(node, METADATA, faults)
-    name_node = None if members is None else member(members, "name")
+    if members is None:
+        return
+    irreversible = member(members, "irreversible")
+    if irreversible is not None and read_switch(irreversible, "irreversible", faults):
+        reading.irreversible = True
+    name_node = member(members, "name")
     if name_node is None:
         return
     name = _read_name(name_node, "the name of a ruleset", faults)
@@ -202,13 +224,14 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
     if mode is not None:
         read_word(mode, "mode", ("enforce",), faults, later=("observe",))
     client = _read_when(members, faults)
+    undo = _read_reversible(members, reading, faults)
     _check_later(members, reading.keys, faults)
     value = member(members, "value")
     if value is None and "key" not in members and "headers" not in members:
         faults.add(node.mark, "a rule lacks `value`; add value: {fields: [{path: ..., mask: ...}]}")
     fields = None
     if value is not None:
-        fields = read_value(value, twice=len(at) == len(DIRECTIONS), keys=reading.keys, faults=faults)
+        fields = read_value(value, twice=len(at) == len(DIRECTIONS), undo=undo, keys=reading.keys, faults=faults)
     on_unreadable = _read_policy(members, "onUnreadable", faults)
     on_unmaskable = _read_policy(members, "onUnmaskable", faults)
     tests_node = member(members, "tests")
@@ -239,6 +262,17 @@ def _read_rule_name(node: Node, reading: _Reading, faults: Faults) -> str | None
         return None
     reading.places[name] = f"{faults.file}:{node.mark.line}"
     return name
+
+
+def _read_reversible(members: dict[str, Entry], reading: _Reading, faults: Faults) -> str | None:
+    """Why this rule may have no mask that can be undone; None if it may."""
+    node = member(members, "reversible")
+    allowed = node is not None and read_switch(node, "reversible", faults)
+    if reading.irreversible:
+        if node is not None and allowed:
+            faults.add(node.mark, "the ruleset is `irreversible`; delete `reversible`, and use masks that are one-way")
+        return "this mask can be undone with the key, and the ruleset is `irreversible`; write token or hash"
+    return None if allowed else "this mask can be undone with the key; write `reversible: true` in the rule, or token"
 
 
 def _read_when(members: dict[str, Entry], faults: Faults) -> Condition | None:

@@ -1,86 +1,68 @@
 """The masks as the rule language writes them: `keep`, `{partial: {keepLast: 4}}`, ...
 
-A mask is a word, or a mapping from one word to its arguments; `redact` is `{redact: {}}`. A list of masks, and the
-masks named in `LATER`, belong to the language but are not built yet.
+A mask is a word, or a mapping from one word to its arguments; `redact` is `{redact: {}}`. A list of masks applies in
+order. Here is what needs no key and no arithmetic; `generalwords.py` and `keyedwords.py` have the rest.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
-from wiremask.rules.masks import REDACTED, SEPARATORS, Drop, Fixed, Hash, Keep, Mask, Nullify, Partial, Redact
-from wiremask.rules.shape import (
-    Words,
-    choices,
-    expected,
-    member,
-    nearest,
-    read_count,
-    read_members,
-    read_switch,
-    read_text,
-    read_word,
+from wiremask.rules.generalwords import (
+    read_age,
+    read_bucket,
+    read_date,
+    read_ip,
+    read_range,
+    read_round,
+    read_zip3,
 )
+from wiremask.rules.keyedwords import read_encrypt, read_fpe, read_hash, read_noise, read_pseudonym, read_token
+from wiremask.rules.maskcall import Call
+from wiremask.rules.masks import (
+    REDACTED,
+    SEPARATORS,
+    Chain,
+    Drop,
+    Email,
+    Fixed,
+    Keep,
+    Mask,
+    Nullify,
+    Partial,
+    Pattern,
+    Redact,
+    Truncate,
+)
+from wiremask.rules.numeric import write_decimal
+from wiremask.rules.shape import Words, choices, expected, member, nearest, read_members, read_switch, read_text
 from wiremask.rules.source import Broken, Entry, Mapping, Node, Scalar, Sequence
 
 if TYPE_CHECKING:
     from wiremask.rules.errors import Faults, Mark
     from wiremask.rules.keyring import KeyRing
 
-KEEP_LIMIT = 65535
 SEPARATOR_LIMIT = 32
-# A shorter hash meets itself: 64 bits collide by chance after about 2^32 values.
-HASH_FLOOR = {"hex": 16, "base64url": 11}
-HASH_CEILING = {"hex": 64, "base64url": 43}
+LENGTH_LIMIT = 1_000_000
+FIXED_LENGTH_LIMIT = 1024
+CHAIN_LIMIT = 8
 
-LATER = (
-    "token", "fpe", "encrypt", "truncate", "bucket", "round", "range", "date", "zip3", "age", "ip", "pseudonym",
-    "noise", "pattern", "email",
-)  # fmt: skip
-
-_DOMAIN = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
+# With these, `{round: 10}` is short for `{round: {to: 10}}`.
+SHORT = {"fixed": "value", "truncate": "length", "round": "to", "date": "to"}
+# They settle a field alone: what they leave is no text or number that a next mask could take.
+ALONE = (Keep, Fixed, Nullify, Drop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadMask:
-    """A mask with the place of its name and the places of its arguments."""
+    """A mask with its name and the place of that."""
 
     mask: Mask
     word: str
     mark: Mark
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    """A mask's arguments while they are read. `members` is empty for the bare word."""
-
-    word: str
-    mark: Mark
-    members: dict[str, Entry]
-    keys: KeyRing
-    faults: Faults
-
-    def count(self, key: str, default: int, lowest: int, highest: int) -> int | None:
-        node = member(self.members, key)
-        return default if node is None else read_count(node, key, lowest, highest, self.faults)
-
-    def switch(self, key: str) -> bool | None:
-        node = member(self.members, key)
-        return False if node is None else read_switch(node, key, self.faults)
-
-    def text(self, key: str, default: str, limit: int = 1024) -> str | None:
-        node = member(self.members, key)
-        return default if node is None else read_text(node, f"`{key}` is a text", self.faults, limit=limit)
-
-    def as_string(self) -> bool | None:
-        node = member(self.members, "as")
-        if node is None:
-            return False
-        return None if read_word(node, "as", ("string",), self.faults) is None else True
 
 
 def read_mask(node: Node, keys: KeyRing, faults: Faults) -> ReadMask | None:
@@ -97,44 +79,67 @@ def read_mask(node: Node, keys: KeyRing, faults: Faults) -> ReadMask | None:
 
 
 def _read_list(node: Sequence, keys: KeyRing, faults: Faults) -> ReadMask | None:
-    masks = [read_mask(item, keys, faults) for item in node.items]
-    if not masks:
+    if not node.items:
         faults.add(node.mark, f"the list of masks is empty; write one of {choices(MASKS)}")
         return None
-    if len(masks) > 1:
-        faults.add(node.items[1].mark, "more than one mask on a field is not supported yet; leave one")
+    if len(node.items) > CHAIN_LIMIT:
+        faults.add(node.items[CHAIN_LIMIT].mark, f"a list has at most {CHAIN_LIMIT} masks; delete this one")
         return None
-    return masks[0]
+    before = len(faults.found)
+    found = [read_mask(item, keys, faults) for item in node.items]
+    masks = [mask for mask in found if mask is not None]
+    if len(masks) < len(found) or len(masks) == 1:
+        return masks[0] if len(found) == len(masks) else None
+    for mask in masks:
+        if isinstance(mask.mask, ALONE):
+            faults.add(mask.mark, f"`{mask.word}` leaves nothing for the other masks of the list; write it alone")
+        elif isinstance(mask.mask, Chain):
+            faults.add(mask.mark, "a list stands within a list; write its masks into the outer one")
+    if len(faults.found) > before:
+        return None
+    return ReadMask(mask=Chain(masks=tuple(mask.mask for mask in masks)), word="list", mark=node.items[0].mark)
 
 
 def _read_call(word: str, mark: Mark, arguments: Node | None, keys: KeyRing, faults: Faults) -> ReadMask | None:
-    if word in LATER:
-        faults.add(mark, f"the mask `{word}` is not supported yet; write one of {choices(MASKS)}")
-        return None
     if word not in MASKS:
-        near = nearest(word, (*MASKS, *LATER))
+        near = nearest(word, MASKS)
         hint = f"did you mean `{near}`?" if near is not None else f"write one of {choices(MASKS)}"
         faults.add(mark, f"unknown mask; {hint}")
         return None
     words, read = MASKS[word]
     before = len(faults.found)
-    if word == "fixed" and isinstance(arguments, Scalar):
-        arguments = Mapping(mark=arguments.mark, entries=(Entry(mark=arguments.mark, key="value", value=arguments),))
+    if word in SHORT and isinstance(arguments, Scalar):
+        short = Entry(mark=arguments.mark, key=SHORT[word], value=arguments)
+        arguments = Mapping(mark=arguments.mark, entries=(short,))
     members = read_members(arguments if arguments is not None else Mapping(mark=mark, entries=()), words, faults)
     if members is None or isinstance(arguments, Broken):
         return None
-    mask = read(_Call(word=word, mark=mark, members=members, keys=keys, faults=faults))
+
+    def read_part(node: Node) -> Mask | None:
+        part = read_mask(node, keys, faults)
+        return None if part is None else part.mask
+
+    mask = read(Call(word=word, mark=mark, members=members, keys=keys, faults=faults, part=read_part))
     if mask is None or len(faults.found) > before:
         return None
     return ReadMask(mask=mask, word=word, mark=mark)
 
 
-def _read_redact(call: _Call) -> Mask | None:
+def _read_redact(call: Call) -> Mask | None:
     text = call.text("text", REDACTED)
-    return None if text is None else Redact(text=text)
+    number = call.number("number")
+    node = member(call.members, "boolean")
+    boolean = False if node is None else read_switch(node, "boolean", call.faults)
+    if text is None or boolean is None:
+        return None
+    return Redact(
+        text=text,
+        number=b"0" if number is None else write_decimal(number).encode(),
+        boolean=b"true" if boolean else b"false",
+    )
 
 
-def _read_fixed(call: _Call) -> Mask | None:
+def _read_fixed(call: Call) -> Mask | None:
     whole = call.switch("whole")
     node = member(call.members, "value")
     if node is None:
@@ -154,71 +159,87 @@ def _read_fixed(call: _Call) -> Mask | None:
     return None if whole is None else Fixed(literal=literal.encode("utf-8"), whole=whole)
 
 
-def _read_nullify(call: _Call) -> Mask | None:
+def _read_nullify(call: Call) -> Mask | None:
     whole = call.switch("whole")
     return None if whole is None else Nullify(whole=whole)
 
 
-def _read_partial(call: _Call) -> Mask | None:
-    first, last = call.count("keepFirst", 0, 0, KEEP_LIMIT), call.count("keepLast", 0, 0, KEEP_LIMIT)
+def _read_partial(call: Call) -> Mask | None:
+    kept = call.kept()
     char = call.text("char", "*")
     separators = call.text("separators", SEPARATORS, SEPARATOR_LIMIT)
+    fixed_length = call.count("fixedLength", 0, 1, FIXED_LENGTH_LIMIT)
     as_string = call.as_string()
     if char is not None and (len(char) != 1 or not char.isprintable()):
-        call.faults.add(call.members["char"].value.mark, "`char` is exactly one printable character")
+        call.fault("char", "`char` is exactly one printable character")
     if separators is not None and any(character.isalnum() for character in separators):
-        call.faults.add(
-            call.members["separators"].value.mark,
-            "`separators` are kept in clear, so none is a letter or digit; delete those",
-        )
-    if first is None or last is None or char is None or separators is None or as_string is None:
+        call.fault("separators", "`separators` are kept in clear, so none is a letter or digit; delete those")
+    if kept is None or char is None or separators is None or fixed_length is None or as_string is None:
         return None
-    return Partial(keep_first=first, keep_last=last, char=char, separators=separators, as_string=as_string)
-
-
-def _read_hash(call: _Call) -> Mask | None:
-    node = member(call.members, "encoding")
-    encoding = (
-        "hex" if node is None else read_word(node, "encoding", ("hex", "base64url"), call.faults, later=("crockford",))
-    )
-    domain = call.text("domain", "")
-    if "domain" in call.members and domain is not None and _DOMAIN.fullmatch(domain) is None:
-        call.faults.add(
-            call.members["domain"].value.mark,
-            "`domain` has letters, digits and `._:/-`, 1 to 128; leave it out for none",
-        )
-        domain = None
-    as_string = call.as_string()
-    length = None
-    if encoding is not None:
-        length = call.count("length", HASH_CEILING[encoding], HASH_FLOOR[encoding], HASH_CEILING[encoding])
-    name = member(call.members, "key")
-    key = None if name is None else read_text(name, "`key` is the name of a key under `keys`", call.faults)
-    if name is None or key is None or domain is None:
-        return None
-    subkey = call.keys.subkey(key, name.mark, call.word, domain, call.faults)
-    if subkey is None or encoding is None or length is None or as_string is None:
-        return None
-    return Hash(
-        subkey=subkey,
-        encoding=cast("Literal['hex', 'base64url']", encoding),
-        length=length,
+    return Partial(
+        keep_first=kept[0],
+        keep_last=kept[1],
+        char=char,
+        separators=separators,
+        fixed_length=fixed_length,
         as_string=as_string,
     )
+
+
+def _read_truncate(call: Call) -> Mask | None:
+    length, as_string = call.count("length", 0, 0, LENGTH_LIMIT), call.as_string()
+    return None if length is None or as_string is None else Truncate(length=length, as_string=as_string)
+
+
+def _read_pattern(call: Call) -> Mask | None:
+    as_string = call.as_string()
+    return None if as_string is None else Pattern(as_string=as_string)
+
+
+def _read_email(call: Call) -> Mask | None:
+    local, domain = call.mask("local", Partial(fixed_length=5)), call.mask("domain", Keep())
+    for key, mask in (("local", local), ("domain", domain)):
+        if isinstance(mask, Fixed | Nullify | Drop):
+            call.fault(key, f"`{key}` takes a mask that makes text of text; write redact, partial, hash or the like")
+    return None if local is None or domain is None else Email(local=local, domain=domain)
 
 
 def _words(word: str, *known: str, required: tuple[str, ...] = ()) -> Words:
     return Words(of=f"the mask `{word}`", known=known, required=required)
 
 
-_Read = Callable[[_Call], Mask | None]
+_Read = Callable[[Call], Mask | None]
 
 MASKS: dict[str, tuple[Words, _Read]] = {
     "keep": (_words("keep"), lambda _: Keep()),
-    "redact": (_words("redact", "text"), _read_redact),
+    "redact": (_words("redact", "text", "number", "boolean"), _read_redact),
     "fixed": (_words("fixed", "value", "whole", required=("value",)), _read_fixed),
     "nullify": (_words("nullify", "whole"), _read_nullify),
     "drop": (_words("drop"), lambda _: Drop()),
-    "partial": (_words("partial", "keepFirst", "keepLast", "char", "separators", "as"), _read_partial),
-    "hash": (_words("hash", "key", "domain", "length", "encoding", "as", required=("key",)), _read_hash),
+    "partial": (
+        _words("partial", "keepFirst", "keepLast", "char", "separators", "fixedLength", "as"),
+        _read_partial,
+    ),
+    "truncate": (_words("truncate", "length", "as", required=("length",)), _read_truncate),
+    "pattern": (_words("pattern", "as"), _read_pattern),
+    "email": (_words("email", "local", "domain"), _read_email),
+    "hash": (_words("hash", "key", "domain", "length", "encoding", "as", required=("key",)), read_hash),
+    "token": (
+        _words("token", "key", "domain", "format", "keepFirst", "keepLast", "as", required=("key",)),
+        read_token,
+    ),
+    "fpe": (
+        _words("fpe", "key", "domain", "alphabet", "keepFirst", "keepLast", "as", required=("key",)),
+        read_fpe,
+    ),
+    "encrypt": (_words("encrypt", "key", "domain", "deterministic", "as", required=("key",)), read_encrypt),
+    "pseudonym": (_words("pseudonym", "key", "domain", "words", required=("key", "words")), read_pseudonym),
+    "bucket": (_words("bucket", "size", "start", "lowest", "highest", required=("size",)), read_bucket),
+    "round": (_words("round", "to", "direction", required=("to",)), read_round),
+    "range": (_words("range", "bounds", "labels", required=("bounds",)), read_range),
+    "noise": (_words("noise", "key", "domain", "within", "percent", "step", required=("key",)), read_noise),
+    "date": (_words("date", "to", "numbers", required=("to",)), read_date),
+    "age": (_words("age", "top"), read_age),
+    "zip3": (_words("zip3", "restricted", "as"), read_zip3),
+    "ip": (_words("ip", "v4", "v6", "key", "domain"), read_ip),
 }

@@ -40,6 +40,7 @@ class Detail(StrEnum):
     TOO_DEEP = "too deep"
     NUMBER_FOR_TEXT = "number where the mask takes text"
     BOOLEAN_FOR_TEXT = "boolean where the mask takes text"
+    UNFIT = "something that the mask does not take"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

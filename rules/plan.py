@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from wiremask.rules.automaton import AutomatonTooLarge, Selection
 from wiremask.rules.condition import NOBODY, Client
 from wiremask.rules.jsonmask import JsonMasker
+from wiremask.rules.traits import binds_topic
 
 if TYPE_CHECKING:
     from array import array
@@ -49,8 +50,8 @@ class TopicPlan:
 
     __slots__ = ("_masker", "at", "rules")
 
-    def __init__(self, rules: Sequence[Rule], at: Direction, *, json_depth: int) -> None:
-        """Compiles the rules.
+    def __init__(self, rules: Sequence[Rule], at: Direction, *, json_depth: int, topic: str = "") -> None:
+        """Compiles the rules; `topic` is for masks that bind their outputs to it.
 
         Raises:
             AutomatonTooLarge: the paths of these rules multiply beyond what the kernel should hold.
@@ -71,7 +72,7 @@ class TopicPlan:
         reject = at == "produce" and any(rule.on_unreadable == "reject" for rule in self.rules)
         on_unreadable: OnUnreadable = "reject" if reject else "redact"
         self._masker = JsonMasker(
-            selections, rules=len(self.rules), depth_limit=json_depth, on_unreadable=on_unreadable
+            selections, rules=len(self.rules), depth_limit=json_depth, on_unreadable=on_unreadable, topic=topic
         )
 
     def mask(self, buffer: bytes | bytearray | memoryview, values: array[int]) -> Outcome:
@@ -110,6 +111,7 @@ class Plan:
 
     __slots__ = (
         "_asked",
+        "_binding",
         "_by_direction",
         "_conditional",
         "_decisions",
@@ -138,7 +140,10 @@ class Plan:
         # In steps, so that what clients can make up, names, costs little: many names, few sets of rules.
         self._matches: dict[tuple[str, Direction], tuple[int, ...]] = {}
         self._decisions: dict[tuple[Client, str, Direction], Parts] = {}
-        self._programs: dict[tuple[Direction, Parts], TopicPlan] = {}
+        self._programs: dict[tuple[Direction, Parts, str], TopicPlan] = {}
+        self._binding = frozenset(
+            number for number, rule in enumerate(self.rules) if any(binds_topic(field.mask) for field in rule.fields)
+        )
 
     def __repr__(self) -> str:
         return f"Plan(name={self.name!r}, digest={self.digest!r}, rules={len(self.rules)})"
@@ -182,8 +187,9 @@ class Plan:
             parts = self._decide(parts, client, topic, at)
         if not parts:
             return None
-        program = self._programs.get((at, parts))
-        return self._compile(at, parts) if program is None else program
+        bound = self._bound(parts, topic)
+        program = self._programs.get((at, parts, bound))
+        return self._compile(at, parts, bound) if program is None else program
 
     def try_topic(self, topic: str, at: Direction) -> None:
         """Compiles what happens to a topic where every condition holds, and where none can be decided.
@@ -192,8 +198,9 @@ class Plan:
             AutomatonTooLarge: the rules that meet on it are too large together.
         """
         matched = self._find(topic, at)
-        if matched and (at, matched) not in self._programs:
-            self._compile(at, matched)
+        bound = self._bound(matched, topic)
+        if matched and (at, matched, bound) not in self._programs:
+            self._compile(at, matched, bound)
         self.match(topic, at)
 
     def _find(self, topic: str, at: Direction) -> tuple[int, ...]:
@@ -221,9 +228,13 @@ class Plan:
             return number if masking == rule.fields else ~number if masking else None
         return number if holds else None
 
-    def _compile(self, at: Direction, parts: Parts) -> TopicPlan:
-        program = TopicPlan([self._rule(part) for part in parts], at, json_depth=self._json_depth)
-        return self._remember(self._programs, (at, parts), program, PROGRAMS_REMEMBERED)
+    def _bound(self, parts: Parts, topic: str) -> str:
+        """The topic, if a mask of these rules binds its outputs to it: then topics share no program."""
+        return topic if self._binding and any(max(part, ~part) in self._binding for part in parts) else ""
+
+    def _compile(self, at: Direction, parts: Parts, topic: str) -> TopicPlan:
+        program = TopicPlan([self._rule(part) for part in parts], at, json_depth=self._json_depth, topic=topic)
+        return self._remember(self._programs, (at, parts, topic), program, PROGRAMS_REMEMBERED)
 
     def _rule(self, part: int) -> Rule:
         if part >= 0:

@@ -8,6 +8,7 @@ Source: RFC 9535 section 2 (syntax), section 2.3 (selectors), section 2.5 (segme
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -86,6 +87,24 @@ def read_path(text: str) -> Path:
 def canonical(path: Path) -> tuple[tuple[frozenset[Selector], bool], ...]:
     """A form that is equal for two paths that select the same, whatever the order in their lists."""
     return tuple((frozenset(segment.selectors), segment.descendant) for segment in path)
+
+
+def write_path(path: Path) -> str:
+    """The path as text, in one form for all ways to write it, with names in double quotes and lists sorted."""
+    return "$" + "".join(
+        f"{'..' if segment.descendant else ''}[{','.join(sorted(map(_write_selector, segment.selectors)))}]"
+        for segment in path
+    )
+
+
+def _write_selector(selector: Selector) -> str:
+    match selector:
+        case Name(name):
+            return json.dumps(name, ensure_ascii=False)
+        case Index(index):
+            return str(index)
+        case Wildcard():
+            return "*"
 
 
 class _Reader:

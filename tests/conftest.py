@@ -65,6 +65,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
         "replica_selector_class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
         "min_insync_replicas": "2",
         "auto_leader_rebalance_enable": "false",
+        "auto_create_topics_enable": "false",
         "authorizer_class_name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super_users": "User:ANONYMOUS",
         "allow_everyone_if_no_acl_found": "true",

@@ -40,7 +40,17 @@ def test_the_first_screen_of_the_readme_names_the_two_commands() -> None:
     assert commands == ["make demo", "make test"]
 
 
-HEAVY = ("aiokafka", "anyio", "asyncio.windows_events", "click", "confluent_kafka", "hyperscan", "kafka", "rich", "typer")
+HEAVY = (
+    "aiokafka",
+    "anyio",
+    "asyncio.windows_events",
+    "click",
+    "confluent_kafka",
+    "hyperscan",
+    "kafka",
+    "rich",
+    "typer",
+)
 
 
 def test_the_server_imports_nothing_that_it_does_not_need() -> None:

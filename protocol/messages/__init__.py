@@ -12,6 +12,7 @@ what no edit names is passed on as it came. `make` functions write the few messa
     topic.py              CreateTopics and DescribeTopicPartitions responses: topic ids
     api_versions.py       ApiVersions: what broker and proxy both know
     sasl.py               SaslHandshake and SaslAuthenticate: when a login is complete
+    skims.py              which of these may go on as they are, looked at where they lie
     node.py               the addresses in all of these
     schemas/              definitions that kafka-python lacks
 """

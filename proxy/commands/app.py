@@ -88,6 +88,31 @@ def mask(
     raise typer.Exit(carry_out(rules, topic, at.value, by_line=lines, principal=principal, client_id=client_id))
 
 
+@app.command()
+def reveal(
+    rules: Annotated[Path, typer.Option(exists=True, help=_RULES)],
+    topic: Annotated[str, typer.Option(help="The topic that the value comes from.")],
+    at: Annotated[At, typer.Option(help="Where it was masked.")] = At.PRODUCE,
+) -> None:
+    """Undo the masks `encrypt` and `fpe` in a value from standard input.
+
+    The keys that the rules name must be there. The value goes to standard output; fields with other masks stay masked.
+    A value with a field that these rules have not encrypted ends the command with exit code 3 and prints nothing.
+    """
+    from wiremask.proxy.commands.reveal import reveal as carry_out  # noqa: PLC0415
+
+    raise typer.Exit(carry_out(rules, topic, at.value))
+
+
+@app.command()
+def keygen() -> None:
+    """Print a new key, for a file or an environment variable that a rule file names."""
+    import base64  # noqa: PLC0415
+    import secrets  # noqa: PLC0415
+
+    sys.stdout.write(f"base64:{base64.b64encode(secrets.token_bytes(32)).decode('ascii')}\n")
+
+
 @app.command(context_settings=_ELSEWHERE)
 def config(context: typer.Context) -> None:
     """Print the effective configuration."""

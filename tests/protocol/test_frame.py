@@ -197,5 +197,109 @@ def test_connections_between_frames_share_one_read_buffer() -> None:
     assert two.get_buffer().obj is memory.obj
 
 
+@given(
+    kinds=st.lists(st.sampled_from(["pass", "take", "stream"]), min_size=1, max_size=6),
+    reads=st.lists(st.sampled_from([1, 2, 3, 1000]) | st.integers(1, 2 * READ_BYTES), min_size=1, max_size=20),
+    held_back=st.sampled_from([1, 3, 100]),
+    keeps=st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_frames_that_go_on_as_they_lie_leave_as_they_came(
+    kinds: list[str], reads: list[int], held_back: int, keeps: bool
+) -> None:
+    bodies = [
+        bytes([65 + index]) * (2 * READ_BYTES + 9 if kind == "stream" else 500) for index, kind in enumerate(kinds)
+    ]
+    stream = framed(*bodies)
+    assembler = FrameAssembler(limit_bytes=LIMIT)
+    ways = list(kinds)
+    left, kept = b"", []
+    streaming = False
+
+    def take_passed() -> bytes:
+        view = assembler.take_passed()
+        if view is None:
+            return b""
+        passed = bytes(view)
+        if keeps:
+            kept.append((view, passed))
+            assembler.part()
+        else:
+            assembler.rest()
+        return passed
+
+    for count in [*reads, *[READ_BYTES] * 40]:
+        memory = assembler.get_buffer()
+        some = stream[: min(count, len(memory))]
+        memory[: len(some)] = some
+        stream = stream[len(some) :]
+        if streaming and (view := assembler.pass_received(len(some))) is not None:
+            left += bytes(view)
+            (assembler.part if keeps else assembler.rest)()
+            continue
+        if not streaming:
+            assembler.received(len(some))
+        while True:
+            if streaming:
+                assembler.pass_arrived()
+                if not assembler.rest_is_here:
+                    left += take_passed()
+                    break
+                assembler.pass_rest()
+                streaming = False
+                ways.pop(0)
+            while ways and ways[0] == "pass" and assembler.find():
+                assembler.pass_on()
+                ways.pop(0)
+            left += take_passed()
+            if ways and ways[0] == "stream" and not assembler.find() and assembler.is_large_ahead:
+                assembler.begin_passing(held_back)
+                streaming = True
+                continue
+            if not ways or ways[0] == "stream" or (frame := assembler.next_frame()) is None:
+                break
+            if ways[0] == "take":
+                left += framed(bytes(frame))
+                ways.pop(0)
+
+    assert left == framed(*bodies)
+    assert assembler.is_between_frames
+    assert [bytes(view) for view, _ in kept] == [passed for _, passed in kept]
+
+
+def test_a_frame_is_taken_only_after_those_that_were_passed_on() -> None:
+    assembler = FrameAssembler(limit_bytes=LIMIT)
+    stream = framed(b"one", b"two")
+    assembler.get_buffer()[: len(stream)] = stream
+    assembler.received(len(stream))
+
+    assert assembler.find()
+    assert assembler.buffer[assembler.frame_start : assembler.frame_stop] == b"one"
+    assembler.pass_on()
+    with pytest.raises(BufferError):
+        assembler.next_frame()
+    assert bytes(assembler.take_passed() or b"") == framed(b"one")
+    assert assembler.next_frame() == b"two"
+
+
+def test_a_read_buffer_that_somebody_still_needs_is_not_lent_again() -> None:
+    buffers = ReadBuffers()
+    assembler = FrameAssembler(limit_bytes=LIMIT, buffers=buffers)
+    stream = framed(b"one") + b"\0\0"
+    assembler.get_buffer()[: len(stream)] = stream
+    assembler.received(len(stream))
+    assert assembler.find()
+    assembler.pass_on()
+    needed = assembler.take_passed()
+    assert needed is not None
+
+    assembler.part()
+
+    others = [FrameAssembler(limit_bytes=LIMIT, buffers=buffers) for _ in range(3)]
+    for other in [assembler, *others]:
+        other.get_buffer()[:7] = b"x" * 7
+    assert bytes(needed) == framed(b"one")
+
+
 def test_a_frame_to_be_written_has_its_size_in_front() -> None:
     assert b"".join(frame_pieces(b"ab", memoryview(b"cde"), bytearray(b"f"))) == framed(b"abcdef")

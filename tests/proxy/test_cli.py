@@ -185,7 +185,9 @@ def test_check_warns_of_a_condition_that_is_probably_not_meant(call, tmp_path, c
 
 def test_check_does_not_warn_of_a_condition_on_the_principal(call, tmp_path):
     path = tmp_path / "r.yaml"
-    path.write_text(RULES.replace("    at: [produce]\n", "    at: [produce]\n    when: {client: 'principal == topic'}\n", 1))
+    path.write_text(
+        RULES.replace("    at: [produce]\n", "    at: [produce]\n    when: {client: 'principal == topic'}\n", 1)
+    )
 
     code, out, err = call("check", path)
 
@@ -197,7 +199,9 @@ def test_check_does_not_warn_of_a_condition_on_the_principal(call, tmp_path):
 def test_masks_for_the_client_that_is_named(call, tmp_path):
     path = tmp_path / "r.yaml"
     condition = 'principal == "User:eve" || clientId == "eve"'
-    path.write_text(RULES.replace("    at: [produce]\n", f"    at: [produce]\n    when: {{client: '{condition}'}}\n", 1))
+    path.write_text(
+        RULES.replace("    at: [produce]\n", f"    at: [produce]\n    when: {{client: '{condition}'}}\n", 1)
+    )
     value, clear = b'{"ssn":"123-45-6789"}', b'{"ssn":"123-45-6789"}'
 
     outputs = [
@@ -263,7 +267,7 @@ def test_wrong_usage_ends_with_two_and_prints_to_standard_error(call, arguments)
     assert err
 
 
-@pytest.mark.parametrize("command", ["run", "config", "check", "mask", "demo", "version"])
+@pytest.mark.parametrize("command", ["run", "config", "check", "mask", "reveal", "keygen", "demo", "version"])
 def test_every_command_has_help(call, command):
     code, out, _ = call(command, "--help")
 
@@ -293,6 +297,51 @@ def test_config_prints_the_schema_of_configuration_files(call):
     assert code == 0
     assert schema["additionalProperties"] is False
     assert "frameBytes" in schema["$defs"]["LimitsConfig"]["properties"]
+
+
+REVERSIBLE = """
+apiVersion: wiremask.dev/v1
+kind: RuleSet
+metadata: {name: support}
+keys: {pii: {env: TEST_REVEAL_KEY}}
+rules:
+  - name: tickets
+    topics: [tickets]
+    at: [produce]
+    reversible: true
+    value:
+      fields:
+        - {path: $.phone, mask: {encrypt: {key: pii}}}
+        - {path: $.pan, mask: {fpe: {key: pii}}}
+        - {path: $.name, mask: redact}
+"""
+
+
+def test_reveals_with_the_key_what_was_encrypted(call, tmp_path, monkeypatch):
+    (tmp_path / "rules.yaml").write_text(REVERSIBLE)
+    _, key, _ = call("keygen")
+    monkeypatch.setenv("TEST_REVEAL_KEY", key.decode())
+    value = b'{"phone" : "+49 30 1234", "pan":"4111-1111-1111-1111", "name":"Ada"}'
+
+    masked = call("mask", "--rules", tmp_path, "--topic", "tickets", stdin=value)
+    revealed = call("reveal", "--rules", tmp_path, "--topic", "tickets", stdin=masked[1])
+
+    assert not any(word in masked[1] for word in (b"1234", b"4111-1111", b"Ada"))
+    assert revealed == (0, value.replace(b"Ada", b"[redacted]"), "")
+
+
+def test_reveals_nothing_of_what_was_not_encrypted_by_this_key(call, tmp_path, monkeypatch):
+    (tmp_path / "rules.yaml").write_text(REVERSIBLE)
+    monkeypatch.setenv("TEST_REVEAL_KEY", KEY)
+    _, masked, _ = call("mask", "--rules", tmp_path, "--topic", "tickets", stdin=b'{"phone":"1"}')
+    reveal = ("reveal", "--rules", tmp_path, "--topic")
+
+    nothing = "no rule has a mask for this topic and direction that can be undone\n"
+    unfit = "refused: something that the mask does not take (rule tickets)\n"
+    assert call(*reveal, "other", stdin=masked) == (3, b"", nothing)
+    assert call(*reveal, "tickets", stdin=b'{"phone":"1"}') == (3, b"", unfit)
+    monkeypatch.setenv("TEST_REVEAL_KEY", call("keygen")[1].decode())
+    assert call(*reveal, "tickets", stdin=masked) == (3, b"", unfit)
 
 
 def test_version_is_that_of_the_package(call):

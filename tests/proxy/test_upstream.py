@@ -33,7 +33,9 @@ def refused_port() -> int:
     ],
     ids=["a named node", "the pattern", "another node is named", "what a broker told", "nothing"],
 )
-def test_takes_the_first_source_that_knows_the_node(settings: dict[str, object], known: bool, found: str | None) -> None:
+def test_takes_the_first_source_that_knows_the_node(
+    settings: dict[str, object], known: bool, found: str | None
+) -> None:
     cluster = upstream(**settings)
     if known:
         cluster.learn(7, "told", 3)

@@ -6,6 +6,7 @@ import ctypes
 import hmac
 from array import array
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,7 +16,20 @@ from support import json_oracle
 from support.json_documents import RULES, damaged_documents, documents, selections
 from wiremask.rules.automaton import Selection
 from wiremask.rules.jsonmask import Detail, Failure, JsonMasker, MaskedTooLarge, Outcome, Reason
-from wiremask.rules.masks import Drop, Fixed, Hash, Keep, Mask, Nullify, OnUnmaskable, Partial, Redact
+from wiremask.rules.masks import (
+    Age,
+    Drop,
+    Fixed,
+    Hash,
+    Keep,
+    Mask,
+    Nullify,
+    OnUnmaskable,
+    Partial,
+    Range,
+    Redact,
+    Round,
+)
 from wiremask.rules.selector import Index, Name, Path, Segment, Wildcard
 
 MARKER = b'{"wiremask":"unreadable"}'
@@ -475,6 +489,79 @@ def test_fills_in_the_outputs_of_several_keyed_masks_each_in_its_place() -> None
 
     assert texts(outcome) == [json_oracle.mask(value, chosen).text for value in values]
     assert outcome.masked[0] == 4 * 300
+
+
+def test_puts_outputs_of_any_length_where_the_leaves_stood() -> None:
+    chosen = [
+        select(path("r"), Range(bounds=(Decimal(5),), labels=("", "x" * 50)), 0),
+        select(anywhere("n"), Round(to=Decimal(10)), 1, "redact"),
+        select((), Redact(), 1),
+    ]
+    masker = JsonMasker(chosen, rules=2, on_unreadable="redact")
+    values = [b'{"r":1}', b'{"r":', b'{"n":14,"r":7,"x":[{"n":"15"}]}', b"7", None, b'{"n":"?"}', b'{"n":true}', b"{"]
+
+    outcome = run(masker, *values)
+
+    long = b"x" * 50
+    assert texts(outcome) == [
+        b'{"r":""}', MARKER, b'{"n":10,"r":"%s","x":[{"n":"20"}]}' % long, b"0", None, b'{"n":"[redacted]"}',
+        b'{"n":false}', MARKER,
+    ]  # fmt: skip
+    assert (outcome.changed, outcome.unreadable, outcome.failures, list(outcome.masked)) == (7, 2, (), [2, 5])
+
+
+def test_value_whose_leaf_a_collected_mask_does_not_take_leaves_nothing_behind() -> None:
+    chosen = [select(path("n"), Round(to=Decimal(10)), 1), select(path("s"), Redact(), 0)]
+    masker = JsonMasker(chosen, rules=2)
+
+    outcome = run(masker, b'{"s":"a","n":3}', b'{"s":"canary","n":"x"}', b'{"s":1', b'{"n":20}', b'{"s":1,"n":7}')
+
+    assert texts(outcome) == [b'{"s":"[redacted]","n":0}', None, None, None, b'{"s":0,"n":10}']
+    assert list(outcome.spans[2:8]) == [-2, 0, -2, 0, -1, 0]
+    assert outcome.values == b'{"s":"[redacted]","n":0}{"s":0,"n":10}'
+    assert [(one.index, one.rule, one.detail) for one in outcome.failures] == [
+        (1, 1, Detail.UNFIT),
+        (2, -1, Detail.UNEXPECTED_END),
+    ]
+    assert (outcome.changed, list(outcome.masked)) == (2, [2, 3])
+
+
+def test_many_values_that_are_refused_cost_no_more_each_than_few() -> None:
+    values = [b'{"n":"x","s":1}', b'{"n":14,"s":1}'] * 50_000
+    masker = JsonMasker([select(path("n"), Round(to=Decimal(10)), 1), select(path("s"), Redact(), 0)], rules=2)
+    spans = array("i", [at for i in range(50_000) for at in (29 * i, 15, 29 * i + 15, 14)])
+
+    outcome = masker.mask(b"".join(values), spans)
+
+    assert (len(outcome.failures), outcome.changed, list(outcome.masked)) == (50_000, 50_000, [50_000, 50_000])
+
+
+def test_outputs_of_collected_masks_count_towards_the_limit() -> None:
+    chosen = [select(path(None), Range(bounds=(Decimal(5),), labels=("x" * 100, "y")))]
+
+    with pytest.raises(MaskedTooLarge):
+        run(JsonMasker(chosen, rules=1, output_limit_bytes=210), b"[1,2,3]")
+
+
+class _Broken:
+    takes_numbers, makes_text = True, False
+
+    def __init__(self, *outputs: str) -> None:
+        self._outputs = outputs
+
+    def mask(self, texts: object, kinds: bytes, /) -> tuple[str, ...]:
+        return self._outputs
+
+
+@pytest.mark.parametrize("outputs", [(), ("1", "2"), ("1,2",), ("",), ("NaN",), ("1 ",), ('"a"',)], ids=repr)
+def test_output_that_would_break_the_value_stops_the_batch(
+    outputs: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wiremask.rules.jsonmask.collect", lambda mask, topic: _Broken(*outputs))
+    masker = JsonMasker([select(path(0), Age())], rules=1)
+
+    with pytest.raises(RuntimeError, match="a mask gave"):
+        run(masker, b"[7]")
 
 
 def test_value_that_masks_to_itself_counts_as_unchanged() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from wiremask.rules import Direction, KeyReference, KeyUnavailable, Plan, RuleSetInvalid, compile_ruleset
 
 KEY = "hex:9f0c5d2ab1e64733885cd41fe027b96a0b7de35812fc469e6d21c8b45a97033f"
+OTHER_KEY = "hex:1d7e4a90c25b83f6e0194c7d62ab58f33b9f07c8e1d5426a90bc3471f8e62d05"
 START = "apiVersion: wiremask.dev/v1\nkind: RuleSet\nmetadata: {name: t}\n"
 
 SKELETON = """\
@@ -48,8 +49,8 @@ rules:
 """
 
 
-def resolve(_: KeyReference) -> str:
-    return KEY
+def resolve(reference: KeyReference) -> str:
+    return OTHER_KEY if reference.file is not None else KEY
 
 
 def rule(name: str, path: str, mask: str, more: str = "", at: str = "produce") -> str:
@@ -77,8 +78,7 @@ def test_parses_the_whole_grammar_and_names_what_is_not_built() -> None:
     found = faults({"rules.yaml": SKELETON})
 
     assert [(line.split(": ", 1)[0], "not supported yet" in line) for line in found] == [
-        (f"rules.yaml:{place}", True)
-        for place in ("6:53", "14:7", "18:7", "21:43", "22:44", "22:59", "24:12", "25:5", "26:5")
+        (f"rules.yaml:{place}", True) for place in ("14:7", "18:7", "24:12", "25:5", "26:5")
     ]
 
 

@@ -177,7 +177,7 @@ class _Reader:
         if kind.startswith("[]"):
             size = self.count(">i", flexible=flexible)
             return None if size < 0 else [self.value(field, kind[2:], flexible=flexible) for _ in range(size)]
-        if _has(field.get("nullableVersions", "none"), self.version) and not field["type"].startswith("[]"):
-            if self.number(">b") < 0:
-                return None
+        nullable = _has(field.get("nullableVersions", "none"), self.version) and not field["type"].startswith("[]")
+        if nullable and self.number(">b") < 0:
+            return None
         return self.fields(field.get("fields") or self._shared[kind], flexible=flexible)

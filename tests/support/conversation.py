@@ -103,9 +103,7 @@ class Conversation:
 
 def differences(direct: Conversation, through: Conversation) -> dict[str, list[Any]]:
     """In what two runs differ, by name; empty if nobody can tell."""
-    both_ways = {
-        pair for order in (direct.order(), through.order()) for pair in order if (pair[1], pair[0]) in order
-    }
+    both_ways = {pair for order in (direct.order(), through.order()) for pair in order if (pair[1], pair[0]) in order}
     either = both_ways | {(after, before) for before, after in both_ways}
     found = {
         "asked": direct.asked() ^ through.asked(),

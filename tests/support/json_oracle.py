@@ -287,6 +287,8 @@ def _hide(written: str, mask: Partial) -> str:
         kept = {*counted[: mask.keep_first], *counted[len(counted) - mask.keep_last :]}
     hidden = json.dumps(mask.char, ensure_ascii=False)[1:-1]
     if mask.fixed_length:
+        if len(counted) <= mask.keep_first + mask.keep_last:
+            return hidden * (mask.fixed_length + mask.keep_first + mask.keep_last)
         first = counted[mask.keep_first - 1] + 1 if kept and mask.keep_first else 0
         last = counted[len(counted) - mask.keep_last] if kept and mask.keep_last else len(pieces)
         return "".join(pieces[:first]) + hidden * mask.fixed_length + "".join(pieces[last:])

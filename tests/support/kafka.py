@@ -295,7 +295,8 @@ class KafkaCluster:
         return name
 
     def wait_led(self, topic: str, partitions: int) -> None:
-        """Waits until every partition of a topic has a leader that serves it."""
+        """Waits until every broker knows a topic, and every partition of it has a leader that serves it."""
+        eventually(lambda: NO_TOPIC not in self._ids(topic), what=f"{topic} known to every broker")
         eventually(lambda: self._is_led(topic, partitions), what=f"leaders of {topic}")
 
     def add_scram_user(self, name: str, password: str) -> None:
@@ -308,8 +309,10 @@ class KafkaCluster:
         self._wait_for(self.admin.alter_user_scram_credentials(changes[1:]))
 
     def delete_topic(self, name: str) -> None:
-        """Deletes a topic."""
+        """Deletes a topic and waits until no broker knows it (a client may have made it anew by then)."""
+        known = self._ids(name)
         self._wait_for(self.admin.delete_topics([name], operation_timeout=10))
+        eventually(lambda: self._ids(name).isdisjoint(known), what=f"{name} forgotten by every broker")
 
     def segments(self, topic: str) -> dict[int, bytes]:
         """What is stored: for each partition the bytes of its log segments, in offset order.
@@ -409,6 +412,9 @@ class KafkaCluster:
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
             "group.min.session.timeout.ms": "1000",
+            # Groups that the broker assigns change at a heartbeat, which is every five seconds by default.
+            "group.consumer.min.heartbeat.interval.ms": "300",
+            "group.consumer.heartbeat.interval.ms": "300",
             "auto.create.topics.enable": "true",
             "message.max.bytes": str(RECORD_LIMIT_BYTES),
             "replica.fetch.max.bytes": str(RECORD_LIMIT_BYTES),

@@ -45,8 +45,8 @@ class Program:
     Attributes:
         build: makes it ready, on the first call on a machine; raises `ToolchainMissing`.
         can: what not every library can do: `consumer protocol` (KIP-848), `share` (KIP-932), `new transactions` (KIP-890).
-        partitions_a_produce: how many of the 200 partitions at least one Produce request has when all of them have records
-            to send. librdkafka sends one for each partition, aiokafka one when the first of them is due.
+        partitions_a_produce: how many of 200 partitions that all have a record a Produce request takes; librdkafka sends one
+            request for each.
         required_by: the environment variable that makes a missing program a failure.
     """
 
@@ -66,7 +66,7 @@ class Program:
         command = self.build()
         done = _finish(command, json.dumps({"bootstrap": bootstrap, "steps": list(steps)}), timeout_s)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        assert done.returncode == 0 and len(lines) == len(steps), (
+        assert (done.returncode, len(lines)) == (0, len(steps)), (
             f"{self.name} ended with {done.returncode} after {len(lines)} of {len(steps)} steps\n{done.stderr[-3000:]}"
         )
         return [line["result"] for line in lines]
@@ -122,9 +122,7 @@ def java_tool(name: str, *arguments: str, text: str = "", timeout_s: float = RUN
         AssertionError: it failed or hung.
     """
     jars = kafka.libraries()
-    command = Command(
-        arguments=(shutil.which("java") or "java", *_JVM, "-cp", f"{jars}/*", name, *arguments)
-    )
+    command = Command(arguments=(shutil.which("java") or "java", *_JVM, "-cp", f"{jars}/*", name, *arguments))
     done = _finish(command, text, timeout_s)
     assert done.returncode == 0, f"{name} ended with {done.returncode}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
     return done.stdout
@@ -134,9 +132,7 @@ _ALWAYS = "WIREMASK_REQUIRE_BROKER"
 PROGRAMS_BY_NAME: dict[str, Program] = {
     program.name: program
     for program in (
-        Program(
-            name="aiokafka", build=partial(_python, "use_aiokafka.py"), partitions_a_produce=2, required_by=_ALWAYS
-        ),
+        Program(name="aiokafka", build=partial(_python, "use_aiokafka.py"), required_by=_ALWAYS),
         Program(
             name="confluent",
             build=partial(_python, "use_confluent.py"),

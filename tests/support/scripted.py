@@ -170,9 +170,7 @@ class ScriptedBroker:
         if not self.bare_tokens:
             return read_request_header(frame)
         self.bare_tokens -= 1
-        return RequestHeader(
-            api=APIS[SASL_AUTHENTICATE], version=0, correlation_id=0, client_id=None, body_start=0
-        )
+        return RequestHeader(api=APIS[SASL_AUTHENTICATE], version=0, correlation_id=0, client_id=None, body_start=0)
 
     async def asked(self) -> Asked:
         """The next request, from any connection; the end of a connection is passed over."""

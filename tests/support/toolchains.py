@@ -35,7 +35,9 @@ def java_classpath(version: str) -> str:
     """
     pom = PROGRAMS / "java" / "pom.xml"
     # Share groups came with kafka-clients 4.1; the program finds the class by name, so an older version does without it.
-    sources = [file for file in sorted(pom.parent.glob("*.java")) if _has_share_groups(version) or "Share" not in file.name]
+    sources = [
+        file for file in sorted(pom.parent.glob("*.java")) if _has_share_groups(version) or "Share" not in file.name
+    ]
 
     def copy_jars(folder: Path) -> None:
         maven = [_tool("mvn", "Maven"), "-q", "-B", "-f", str(pom), f"-Dkafka.version={version}"]

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -78,9 +77,7 @@ def run_workload(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) 
         if way == "direct":
             target = kafka.broker.recorded_port
             return recording(bootstrap=(bootstrap_port, target), broker=(kafka.broker.relay_port, target))
-        return recording(
-            bootstrap=(shown_port, proxy.port), broker=(shown_port + 1 + node, proxy.port_of(node))
-        )
+        return recording(bootstrap=(shown_port, proxy.port), broker=(shown_port + 1 + node, proxy.port_of(node)))
 
     @cache
     def run(program: Program, way: str) -> Run:

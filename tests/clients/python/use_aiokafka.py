@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -87,7 +88,9 @@ class UseAiokafka:
                 enable_idempotence=idempotent,
                 linger_ms=linger,
             ) as producer:
-                sent = [await self._send(producer, topic, record) for record in records]
+                await producer.partitions_for(topic)
+                # Together, without a turn of the loop between two of them, so that one request takes all.
+                sent = await asyncio.gather(*(self._send(producer, topic, record) for record in records))
                 return sorted([done.partition, done.offset] for done in await asyncio.gather(*sent))
 
         return self._run(step())
@@ -143,8 +146,6 @@ class UseAiokafka:
         # The library's calls belong to one loop, so it runs in a thread of its own here and the attempts come to it.
         loop = asyncio.new_event_loop()
         attempts = Attempts()
-        import threading
-
         threading.Thread(target=loop.run_forever, daemon=True).start()
 
         def wait(coroutine: Any) -> Any:
@@ -213,9 +214,7 @@ class UseAiokafka:
 
     @contextlib.asynccontextmanager
     async def _producer(self, **settings: Any) -> AsyncIterator[AIOKafkaProducer]:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap, max_request_size=LARGEST_BYTES, **settings
-        )
+        producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap, max_request_size=LARGEST_BYTES, **settings)
         await producer.start()
         try:
             yield producer

@@ -37,9 +37,7 @@ class UseConfluent:
         self._admin = AdminClient(self._base)
 
     def create(self, topics: list[dict[str, Any]]) -> str:
-        made = [
-            NewTopic(topic["name"], topic["partitions"], 1, config=topic.get("config", {})) for topic in topics
-        ]
+        made = [NewTopic(topic["name"], topic["partitions"], 1, config=topic.get("config", {})) for topic in topics]
         for future in self._admin.create_topics(made).values():
             future.result(STEP_S)
         return "created"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,10 +127,9 @@ class UseKafkaPython:
 
     def rebalance(self, topic: str, group: str, partitions: int, protocol: str) -> dict[str, int]:
         assert protocol == "classic"
-        with self._consumer(topic, group) as first:
+        with self._member(topic, group) as first:
             alone = _owned(partitions, first)
-            # A poll of one member waits for the others, which poll in turns here: short waits let all of them come by.
-            with self._consumer(topic, group) as second:
+            with self._member(topic, group) as second:
                 shared = _owned(partitions, first, second)
             return {"alone": alone, "shared": shared, "again": _owned(partitions, first)}
 
@@ -194,9 +195,7 @@ class UseKafkaPython:
             producer.close(5)
 
     @contextlib.contextmanager
-    def _consumer(
-        self, topic: str, group: str, *, isolation: str = "read_uncommitted"
-    ) -> Iterator[KafkaConsumer]:
+    def _consumer(self, topic: str, group: str, *, isolation: str = "read_uncommitted") -> Iterator[KafkaConsumer]:
         consumer = KafkaConsumer(
             topic,
             bootstrap_servers=self._bootstrap,
@@ -213,6 +212,24 @@ class UseKafkaPython:
             yield consumer
         finally:
             consumer.close(autocommit=False)
+
+    @contextlib.contextmanager
+    def _member(self, topic: str, group: str) -> Iterator[KafkaConsumer]:
+        """A consumer that a thread of its own polls: a member that rejoins waits for the others within its poll."""
+        with self._consumer(topic, group) as consumer:
+            leaving = threading.Event()
+
+            def poll() -> None:
+                while not leaving.is_set():
+                    consumer.poll(100)
+
+            polling = threading.Thread(target=poll)
+            polling.start()
+            try:
+                yield consumer
+            finally:
+                leaving.set()
+                polling.join()
 
     @staticmethod
     def _start(producer: KafkaProducer, topic: str, record: Record) -> Any:
@@ -238,13 +255,12 @@ def _told(record: Any) -> Record:
 
 
 def _owned(partitions: int, *members: KafkaConsumer) -> int:
-    """Polls until the members own all partitions between them, each of them some; gives their number."""
+    """Waits until the members own all partitions between them, each of them some; gives their number."""
     while True:
-        for member in members:
-            member.poll(100)
         counts = [len(member.assignment()) for member in members]
         if all(counts) and sum(counts) == partitions:
             return sum(counts)
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":

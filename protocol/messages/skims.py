@@ -1,0 +1,74 @@
+"""How the messages that carry records are skimmed (protocol/skim.pyx): the slots of what decides about them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wiremask.protocol.messages.fetch import FetchedTopic, FetchPartition, FetchRequest, FetchResponse, FetchTopic
+from wiremask.protocol.messages.produce import ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic
+from wiremask.protocol.skim import Skim
+
+if TYPE_CHECKING:
+    from wiremask.protocol.api import Api
+
+
+def skim_produce_request(version: int, head: bytes) -> Skim:
+    """Passes if all topics are clear; its number is acks. `head` is the header behind the correlation id."""
+    return Skim(
+        ProduceRequest.program(version),
+        head,
+        is_request=True,
+        topics=ProduceRequest.topics.slot,
+        name=ProduceTopic.name.slot,
+        topic_id=ProduceTopic.topic_id.slot,
+        width=ProduceTopic.layout.width,
+        partitions=ProduceTopic.partitions.slot,
+        records=ProducePartition.records.slot,
+        number=ProduceRequest.acks.slot,
+    )
+
+
+def skim_fetch_request(version: int, head: bytes, *, limit_bytes: int) -> Skim:
+    """Passes if all topics are clear and no limit is above `limit_bytes`; its number is that of the whole request."""
+    return Skim(
+        FetchRequest.program(version),
+        head,
+        is_request=True,
+        topics=FetchRequest.topics.slot,
+        name=FetchTopic.name.slot,
+        topic_id=FetchTopic.topic_id.slot,
+        width=FetchTopic.layout.width,
+        partitions=FetchTopic.partitions.slot,
+        partition_limit=FetchPartition.max_bytes.slot,
+        partition_width=FetchPartition.layout.width,
+        number=FetchRequest.max_bytes.slot,
+        limit_bytes=limit_bytes,
+    )
+
+
+def skim_produce_response(api: Api, version: int) -> Skim:
+    """Passes if it names no address."""
+    return Skim(
+        ProduceResponse.program(version),
+        _response_head(api, version),
+        is_request=False,
+        endpoints=ProduceResponse.node_endpoints.slot,
+    )
+
+
+def skim_fetch_response(api: Api, version: int) -> Skim:
+    """Passes if all topics are clear and it names no address."""
+    return Skim(
+        FetchResponse.program(version),
+        _response_head(api, version),
+        is_request=False,
+        topics=FetchResponse.topics.slot,
+        name=FetchedTopic.name.slot,
+        topic_id=FetchedTopic.topic_id.slot,
+        width=FetchedTopic.layout.width,
+        endpoints=FetchResponse.node_endpoints.slot,
+    )
+
+
+def _response_head(api: Api, version: int) -> bytes:
+    return b"\0" if api.has_flexible_response_header(version) else b""

@@ -1,0 +1,224 @@
+"""The short way of a frame: what needs nothing goes on as it lies in the read buffer.
+
+Most frames are of topics that no rule touches. `protocol.skim` walks such a Produce or Fetch where it lies, strictly,
+and asks here about each topic once. Yes means that the pipeline would have forwarded the same bytes. All else, a topic
+with a rule, an unknown id, an address, a fault, a login, takes the long way through `pipeline`, which alone masks,
+looks up and refuses.
+
+A Produce too large for the read buffer, of one partition, goes on while it arrives (`streams`). What is behind its
+records is held back until all of it has been walked and the rules are still those that it began under, or as good
+(`close`). If not, both sides are closed: the broker never had the whole request, so to it there was none.
+
+What was decided holds for one ruleset, one client id and one state of the login; with any of them it is forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from wiremask.protocol import api as apis
+from wiremask.protocol.errors import MalformedFrame, ProtocolError
+from wiremask.protocol.header import read_request_header
+from wiremask.protocol.messages.skims import (
+    skim_fetch_request,
+    skim_fetch_response,
+    skim_produce_request,
+    skim_produce_response,
+)
+from wiremask.protocol.skim import Decisions, Passage, Skim, kind_at
+from wiremask.proxy import metrics
+from wiremask.proxy.session import Exchange
+from wiremask.rules import AutomatonTooLarge
+
+if TYPE_CHECKING:
+    from wiremask.proxy.reload import RuleSource
+    from wiremask.proxy.session import Session
+    from wiremask.proxy.topics import TopicNames
+    from wiremask.rules import Direction, Plan
+
+_HEAD_START: Final = 8  # of what a request's header has behind the correlation id
+_KINDS: Final = frozenset(
+    api.key << 16 | version
+    for api in (apis.APIS[apis.PRODUCE], apis.APIS[apis.FETCH])
+    for version in range(api.first, api.last + 1)
+)
+
+
+class _Way:
+    """How requests of one api and version are skimmed, and what their exchanges have in common."""
+
+    __slots__ = ("api", "client_id", "decisions", "skim", "version")
+
+    def __init__(
+        self, api: apis.Api, version: int, client_id: str | None, skim: Skim, decisions: Decisions | None
+    ) -> None:
+        self.api = api
+        self.version = version
+        self.client_id = client_id
+        self.skim = skim
+        self.decisions = decisions
+
+
+class RulesChanged(ProtocolError):
+    """A request had begun to go on under rules that are not those of its last byte."""
+
+
+class Shortcut:
+    """What of one connection may take the short way.
+
+    Attributes:
+        is_over: nothing may any more; the connection has ended.
+    """
+
+    def __init__(self, session: Session, rules: RuleSource, topics: TopicNames, *, fetch_bytes: int) -> None:
+        self.is_over = False
+        self._session = session
+        self._rules = rules
+        self._topics = topics
+        self._fetch_bytes = fetch_bytes
+        self._plan: Plan | None = None
+        self._login_steps = -1
+        self._is_open = False
+        self._client_id: str | None = None
+        self._requests: dict[int, _Way] = {}
+        self._responses: dict[int, tuple[Skim, Decisions | None]] = {}
+
+    def request(self, buffer: bytearray, start: int, stop: int) -> bool:
+        """Whether the request goes on as it is; its exchange has begun then."""
+        session = self._session
+        plan = self._rules.current.plan
+        if plan is not self._plan or session.identity.steps != self._login_steps:
+            self._begin(plan)
+        if not self._is_open or self.is_over:
+            return False
+        kind = kind_at(buffer, start, stop)
+        way = self._requests.get(kind) or self._learn(kind, buffer, start, stop, plan)
+        if way is None:
+            return False
+        skim = way.skim
+        if not skim.passes(buffer, start, stop, way.decisions):
+            if way.client_id != session.client_id:
+                self._begin(plan)  # the client calls itself another name now
+            return False
+        if way.api.key == apis.FETCH:
+            session.sent(Exchange(way.api, way.version, skim.correlation_id, way.client_id, max_bytes=skim.number))
+        elif skim.number:
+            session.sent(Exchange(way.api, way.version, skim.correlation_id, way.client_id))
+        metrics.requests.counts[way.api.name] += 1
+        return True
+
+    def streams(self, buffer: bytearray, start: int, stop: int, size: int) -> Passage | None:
+        """The passage of a large Produce that goes on while it arrives; its exchange has begun then."""
+        session = self._session
+        plan = self._rules.current.plan
+        if plan is not self._plan or session.identity.steps != self._login_steps:
+            self._begin(plan)
+        if not self._is_open or self.is_over:
+            return None
+        kind = kind_at(buffer, start, stop)
+        if kind >> 16 != apis.PRODUCE:
+            return None
+        way = self._requests.get(kind) or self._learn(kind, buffer, start, stop, plan)
+        if way is None:
+            return None
+        passage = way.skim.opens(buffer, start, stop, size, way.decisions)
+        if passage is not None:
+            if way.skim.number:
+                session.sent(Exchange(way.api, way.version, way.skim.correlation_id, way.client_id))
+            metrics.requests.counts[way.api.name] += 1
+        return passage
+
+    def close(self, passage: Passage, buffer: bytearray, start: int) -> None:
+        """The end of a Produce that went on while it arrived stands at `start`; it may go on too.
+
+        Raises:
+            MalformedFrame: the message is unsound.
+            RulesChanged: by the rules that are current now, its records should have been masked.
+        """
+        plan = self._rules.current.plan
+        if not passage.closes(buffer, start):
+            raise MalformedFrame("Produce: what is behind the records does not follow the schema")
+        if plan is not self._plan:
+            self._begin(plan)
+            if not passage.is_clear(self._decisions("produce", plan)):
+                raise RulesChanged("a rule for this topic was applied while a request passed; it is not sent whole")
+
+    def response(self, buffer: bytearray, start: int, stop: int) -> bool:
+        """Whether the broker's frame goes on as it is; its exchange is over then."""
+        session = self._session
+        plan = self._rules.current.plan
+        exchange = session.next_to_leave
+        if self.is_over or exchange is None or exchange.refusals or exchange.grown_bytes > 0:
+            return False
+        if plan is not self._plan or session.identity.steps != self._login_steps:
+            self._begin(plan)
+        if plan.has_conditions and exchange.client_id != self._client_id:
+            return False
+        kind = exchange.api.key << 16 | exchange.version
+        way = self._responses.get(kind)
+        if way is None:
+            if kind not in _KINDS:
+                return False
+            way = self._responses[kind] = self._response_way(exchange, plan)
+        skim, decisions = way
+        if not skim.passes(buffer, start, stop, decisions) or skim.correlation_id != exchange.correlation_id:
+            return False
+        session.left(exchange)
+        return True
+
+    def _begin(self, plan: Plan) -> None:
+        identity = self._session.identity
+        self._plan = plan
+        self._login_steps = identity.steps
+        self._is_open = not identity.is_pending and not identity.expects_bare_token
+        self._client_id = self._session.client_id
+        self._requests.clear()
+        self._responses.clear()
+
+    def _learn(self, kind: int, buffer: bytearray, start: int, stop: int, plan: Plan) -> _Way | None:
+        """Reads a first header of its kind; None where the long way will say what is wrong with it."""
+        if kind not in _KINDS:
+            return None
+        frame = memoryview(buffer)[start:stop]
+        try:
+            header = read_request_header(frame)
+        except ProtocolError:
+            return None
+        if header.client_id != self._client_id:
+            self._session.client_id = header.client_id
+            self._begin(plan)
+        head = bytes(frame[_HEAD_START : header.body_start])
+        if header.api.key == apis.PRODUCE:
+            skim = skim_produce_request(header.version, head)
+            decisions = self._decisions("produce", plan)
+        else:
+            skim = skim_fetch_request(header.version, head, limit_bytes=self._fetch_bytes)
+            decisions = Decisions(self._is_named) if plan.acts_at("fetch") else None
+        way = self._requests[kind] = _Way(header.api, header.version, header.client_id, skim, decisions)
+        return way
+
+    def _response_way(self, exchange: Exchange, plan: Plan) -> tuple[Skim, Decisions | None]:
+        if exchange.api.key == apis.PRODUCE:
+            return skim_produce_response(exchange.api, exchange.version), None
+        return skim_fetch_response(exchange.api, exchange.version), self._decisions("fetch", plan)
+
+    def _decisions(self, at: Direction, plan: Plan) -> Decisions | None:
+        """Which topics no rule touches for this client; None where that is true of all."""
+        if not plan.acts_at(at):
+            return None
+        rules = self._session.plan_for(plan, self._client_id)
+
+        def is_untouched(topic: str | bytes) -> bool | None:
+            name = topic if isinstance(topic, str) else self._topics.name(topic)
+            if name is None:
+                return None
+            try:
+                return rules.match(name, at) is None
+            except AutomatonTooLarge:
+                return None
+
+        return Decisions(is_untouched)
+
+    def _is_named(self, topic: str | bytes) -> bool | None:
+        """Whether a Fetch request needs no look-up for this topic."""
+        return True if isinstance(topic, str) or self._topics.name(topic) is not None else None

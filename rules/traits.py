@@ -1,0 +1,69 @@
+"""What holds of a mask, whatever masks it is made of: can it be undone, does it know the topic, what undoes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from wiremask.rules.masks import Chain, Email, Encrypt, Fpe, Keep, Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def parts(mask: Mask) -> Iterator[Mask]:
+    """The mask, and all that it is made of."""
+    yield mask
+    match mask:
+        case Chain(masks=masks):
+            for one in masks:
+                yield from parts(one)
+        case Email(local=local, domain=domain):
+            yield from parts(local)
+            yield from parts(domain)
+
+
+def is_reversible(mask: Mask) -> bool:
+    """Whether who has the key can get the value back, or part of it."""
+    return any(isinstance(part, Fpe | Encrypt) for part in parts(mask))
+
+
+def binds_topic(mask: Mask) -> bool:
+    """Whether the output depends on the topic."""
+    return any(isinstance(part, Encrypt) for part in parts(mask))
+
+
+def with_path(mask: Mask, path: str) -> Mask:
+    """The mask as it acts on the leaves of one selector."""
+    match mask:
+        case Encrypt():
+            return replace(mask, path=path)
+        case Chain(masks=masks):
+            return replace(mask, masks=tuple(with_path(one, path) for one in masks))
+        case Email(local=local, domain=domain):
+            return replace(mask, local=with_path(local, path), domain=with_path(domain, path))
+        case _:
+            return mask
+
+
+def inverse(mask: Mask) -> Mask:
+    """What gives a value back that the mask has changed; Keep where nothing does.
+
+    A number that became a string comes back as one. Of a list, what stands before the last mask that cannot be undone
+    is lost.
+    """
+    match mask:
+        case Encrypt() | Fpe():
+            return replace(mask, reveal=True, as_string=False)
+        case Email(local=local, domain=domain) if is_reversible(mask):
+            return replace(mask, local=inverse(local), domain=inverse(domain))
+        case Chain(masks=masks):
+            undone: list[Mask] = []
+            for one in reversed(masks):
+                back = inverse(one)
+                if isinstance(back, Keep):
+                    break
+                undone.append(back)
+            return Chain(masks=tuple(undone)) if undone else Keep()
+        case _:
+            return Keep()

@@ -1,0 +1,247 @@
+"""The short way says yes only to what the long way would forward as it came, and never to what it would refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.kafka_oracle import oracle
+from wiremask.protocol.api import APIS, FETCH, PRODUCE
+from wiremask.protocol.errors import MalformedMessage
+from wiremask.protocol.header import make_request_header, make_response_header
+from wiremask.protocol.messages.fetch import FetchRequest, FetchResponse
+from wiremask.protocol.messages.produce import ProduceRequest, ProduceResponse
+from wiremask.protocol.messages.skims import (
+    skim_fetch_request,
+    skim_fetch_response,
+    skim_produce_request,
+    skim_produce_response,
+)
+from wiremask.protocol.skim import Decisions, Skim, kind_at
+
+LIMIT = 1 << 20
+CORRELATION_ID = 77
+KINDS: dict[str, Any] = {
+    "ProduceRequest": ProduceRequest,
+    "FetchRequest": FetchRequest,
+    "ProduceResponse": ProduceResponse,
+    "FetchResponse": FetchResponse,
+}
+ORACLES = {name: oracle(name, unknown_tags=True) for name in KINDS}
+TAKEN = [
+    (name, version)
+    for name, judge in ORACLES.items()
+    for version in judge.versions
+    if APIS[PRODUCE if name.startswith("Produce") else FETCH].takes(version)
+]
+bounded = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def skim_of(name: str, version: int) -> tuple[Skim, bytes]:
+    """The skim, and the header that its frames have."""
+    api = APIS[PRODUCE if name.startswith("Produce") else FETCH]
+    if name.endswith("Response"):
+        head = make_response_header(api, version, correlation_id=CORRELATION_ID)
+        return (skim_produce_response if api.key == PRODUCE else skim_fetch_response)(api, version), head
+    head = make_request_header(api, version, correlation_id=CORRELATION_ID, client_id="me")
+    if api.key == PRODUCE:
+        return skim_produce_request(version, head[8:]), head
+    return skim_fetch_request(version, head[8:], limit_bytes=LIMIT), head
+
+
+def passes(name: str, version: int, body: bytes, decide: Any) -> bool:
+    """Skims a frame that lies between other bytes."""
+    skim, head = skim_of(name, version)
+    frame = head + body
+    yes = skim.passes(bytearray(b"xx" + frame + b"yyy"), 2, 2 + len(frame), Decisions(decide))
+    assert not yes or skim.correlation_id == CORRELATION_ID
+    return yes
+
+
+def should_pass(name: str, version: int, body: bytes, decide: Any) -> bool:
+    """The same answer from the long way's own view of the message."""
+    try:
+        message = KINDS[name].read(body, version)
+    except MalformedMessage:
+        return False
+    if name.endswith("Response") and not message.node_endpoints.is_null:
+        return False
+    if name == "FetchRequest" and (
+        message.max_bytes > LIMIT or any(one.max_bytes > LIMIT for topic in message.topics for one in topic.partitions)
+    ):
+        return False
+    if name == "ProduceResponse":
+        return True
+    return all(decide(topic.topic_id if topic.name is None else topic.name) for topic in message.topics)
+
+
+def is_even(topic: str | bytes) -> bool:
+    return sum(topic.encode() if isinstance(topic, str) else topic) % 2 == 0
+
+
+@given(taken=st.sampled_from(TAKEN), all_clear=st.booleans(), data=st.data())
+@bounded
+def test_passes_exactly_what_the_long_way_forwards_as_it_came(
+    taken: tuple[str, int], all_clear: bool, data: st.DataObject
+) -> None:
+    name, version = taken
+    body = ORACLES[name].encode(data.draw(ORACLES[name].values(version)), version)
+    decide = (lambda _: True) if all_clear else is_even
+
+    assert passes(name, version, body, decide) == should_pass(name, version, body, decide)
+
+
+@given(taken=st.sampled_from(TAKEN), data=st.data())
+@bounded
+def test_passes_no_bytes_that_the_long_way_refuses(taken: tuple[str, int], data: st.DataObject) -> None:
+    name, version = taken
+    body = bytearray(ORACLES[name].encode(data.draw(ORACLES[name].values(version)), version))
+    for _ in range(data.draw(st.integers(1, 3))):
+        if body:
+            body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.sampled_from([0, 1, 2, 0x7F, 0x80, 0xFF]))
+    cut = bytes(body[: data.draw(st.integers(0, len(body)))])
+
+    for wrong in (bytes(body), cut, bytes(body) + b"\0"):
+        assert passes(name, version, wrong, is_even) == should_pass(name, version, wrong, is_even)
+
+
+@given(taken=st.sampled_from(TAKEN), data=st.data())
+@settings(bounded, max_examples=40)
+def test_passes_no_message_that_ends_early(taken: tuple[str, int], data: st.DataObject) -> None:
+    name, version = taken
+    body = ORACLES[name].encode(data.draw(ORACLES[name].values(version)), version)
+
+    early = [end for end in range(len(body)) if passes(name, version, body[:end], lambda _: True)]
+
+    assert early == []
+
+
+def test_passes_no_header_but_the_one_it_knows() -> None:
+    skim, head = skim_of("ProduceRequest", 9)
+    body = ORACLES["ProduceRequest"].encode({"transactional_id": None, "acks": 1, "timeout_ms": 1, "topic_data": []}, 9)
+
+    assert skim.passes(bytearray(head + body), 0, len(head + body))
+    assert skim.number == 1
+    for at in range(8, len(head)):
+        other = bytearray(head + body)
+        other[at] ^= 1
+        assert not skim.passes(other, 0, len(other))
+    for start, stop in ((0, 5), (-1, 3), (5, 2), (0, len(head + body) + 1), (10**9, 10**9 + 50)):
+        assert not skim.passes(bytearray(head + body), start, stop)
+        assert kind_at(bytearray(head + body), start, stop) in (-1, 9)
+
+
+def test_a_topic_is_decided_once_and_a_doubt_is_not_remembered() -> None:
+    asked: list[str | bytes] = []
+    answers: dict[str | bytes, bool | None] = {"a": True, "b": None}
+
+    def decide(topic: str | bytes) -> bool | None:
+        asked.append(topic)
+        return answers[topic]
+
+    decisions = Decisions(decide)
+    skim, head = skim_of("ProduceRequest", 9)
+
+    def skimmed(topic: str) -> bool:
+        frame = head + produce_of(9, topic, b"records", acks=1)
+        return skim.passes(bytearray(frame), 0, len(frame), decisions)
+
+    assert [skimmed("a"), skimmed("a"), skimmed("b"), skimmed("b")] == [True, True, False, False]
+    assert asked == ["a", "b", "b"]
+
+
+def produce_of(version: int, topic: str, records: bytes, *, acks: int, partitions: int = 1, topics: int = 1) -> bytes:
+    named = {"name": topic} if version < 13 else {"topic_id": topic.encode().ljust(16, b".")}
+    return ORACLES["ProduceRequest"].encode(
+        {
+            "transactional_id": None,
+            "acks": acks,
+            "timeout_ms": 1,
+            "topic_data": [
+                {**named, "partition_data": [{"index": 5, "records": records}] * partitions} for _ in range(topics)
+            ],
+        },
+        version,
+    )
+
+
+@pytest.mark.parametrize("version", range(3, 13))
+def test_a_produce_may_begin_to_go_on_once_only_its_records_are_missing(version: int) -> None:
+    skim, head = skim_of("ProduceRequest", version)
+    records = bytes(range(256)) * 2
+    frame = head + produce_of(version, "topic", records, acks=-1)
+    first = frame.index(records)
+
+    opened = [
+        stop
+        for stop in range(len(frame) + 1)
+        if skim.opens(bytearray(frame[:stop]), 0, stop, len(frame), Decisions(lambda _: True)) is not None
+    ]
+
+    assert opened == list(range(first, first + len(records)))
+    passage = skim.opens(bytearray(frame[: first + 9]), 0, first + 9, len(frame), Decisions(lambda _: True))
+    assert passage is not None
+    assert (skim.number, skim.correlation_id) == (-1, CORRELATION_ID)
+    assert passage.tail_bytes == len(frame) - first - len(records)
+    assert passage.closes(bytearray(frame), len(frame) - passage.tail_bytes)
+    assert passage.is_clear(Decisions(lambda topic: topic == "topic"))
+    assert not passage.is_clear(Decisions(lambda topic: topic != "topic"))
+
+
+@given(version=st.integers(3, 12), data=st.data())
+@bounded
+def test_a_produce_that_went_on_is_closed_exactly_if_the_whole_of_it_is_sound(
+    version: int, data: st.DataObject
+) -> None:
+    skim, head = skim_of("ProduceRequest", version)
+    records = bytes(300)
+    frame = bytearray(head + produce_of(version, "topic", records, acks=1))
+    first = frame.index(records)
+    for _ in range(data.draw(st.integers(0, 2))):
+        # In front of the records or behind them, at their length above all.
+        near = st.sampled_from([first - 4, first - 3, first - 2, first - 1, len(frame) - 1]) | st.integers(0, first - 1)
+        frame[data.draw(near)] = data.draw(st.integers(0, 255))
+    behind = data.draw(st.sampled_from([b"", b"\0", b"\1\1\0"]))
+    frame += behind
+
+    passage = skim.opens(bytearray(frame[: first + 50]), 0, first + 50, len(frame), Decisions(lambda _: True))
+
+    if passage is not None:
+        is_sound = passage.closes(frame, len(frame) - passage.tail_bytes)
+        try:
+            ProduceRequest.read(bytes(frame[len(head) :]), version)
+        except MalformedMessage:
+            assert not is_sound
+        else:
+            assert is_sound
+
+
+@pytest.mark.parametrize(("partitions", "topics"), [(2, 1), (1, 2), (0, 1), (1, 0)])
+def test_a_produce_of_more_than_one_partition_is_assembled(partitions: int, topics: int) -> None:
+    skim, head = skim_of("ProduceRequest", 9)
+    frame = head + produce_of(9, "topic", bytes(300), acks=1, partitions=partitions, topics=topics)
+
+    for stop in range(len(frame)):
+        assert skim.opens(bytearray(frame[:stop]), 0, stop, len(frame), Decisions(lambda _: True)) is None
+
+
+def test_a_produce_of_a_topic_with_a_rule_is_assembled() -> None:
+    skim, head = skim_of("ProduceRequest", 9)
+    frame = head + produce_of(9, "topic", bytes(300), acks=1)
+
+    assert skim.opens(bytearray(frame[:200]), 0, 200, len(frame), Decisions(lambda _: False)) is None
+    assert skim.opens(bytearray(frame[:200]), 0, 200, len(frame), Decisions(lambda _: None)) is None
+
+
+def test_a_passage_whose_tail_is_not_there_is_not_closed() -> None:
+    skim, head = skim_of("ProduceRequest", 9)
+    frame = head + produce_of(9, "topic", bytes(300), acks=1)
+    passage = skim.opens(bytearray(frame[:200]), 0, 200, len(frame), Decisions(lambda _: True))
+
+    assert passage is not None
+    assert not passage.closes(bytearray(frame), -1)
+    assert not passage.closes(bytearray(frame), len(frame))
+    assert not passage.closes(bytearray(), 0)
