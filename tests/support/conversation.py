@@ -105,7 +105,7 @@ def differences(direct: Conversation, through: Conversation) -> dict[str, list[A
     """In what two runs differ, by name; empty if nobody can tell."""
     both_ways = {pair for order in (direct.order(), through.order()) for pair in order if (pair[1], pair[0]) in order}
     either = both_ways | {(after, before) for before, after in both_ways}
-    found = {
+    found: dict[str, set[Any]] = {
         "asked": direct.asked() ^ through.asked(),
         "places": direct.places() ^ through.places(),
         "order": (direct.order() - either) ^ (through.order() - either),

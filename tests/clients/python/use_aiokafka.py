@@ -7,8 +7,8 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -30,6 +30,8 @@ from program import (
     told,
     value_of,
 )
+
+T = TypeVar("T")
 
 
 class UseAiokafka:
@@ -189,7 +191,7 @@ class UseAiokafka:
 
         return refuse_transaction(attempts, Use(), good, bad)
 
-    def _run(self, step: Any) -> Any:
+    def _run(self, step: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(asyncio.wait_for(step, STEP_S))
 
     @staticmethod

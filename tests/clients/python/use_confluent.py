@@ -7,10 +7,11 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
+from confluent_kafka.cimpl import NewTopic
 from program import (
     LARGEST_BYTES,
     REFUSED_S,
@@ -33,7 +34,7 @@ class UseConfluent:
     """See the README."""
 
     def __init__(self, bootstrap: str) -> None:
-        self._base = {"bootstrap.servers": bootstrap, "log_level": 0}
+        self._base: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0}
         self._admin = AdminClient(self._base)
 
     def create(self, topics: list[dict[str, Any]]) -> str:
@@ -194,7 +195,7 @@ class UseConfluent:
             topic,
             value=value_of(record),
             key=key_of(record),
-            headers=headers_of(record),
+            headers=cast("Any", headers_of(record)),
             partition=record["partition"],
             timestamp=record["timestamp"],
             on_delivery=delivered,
