@@ -24,10 +24,14 @@ from support.customers import customer, is_masked
 from support.wait import eventually_async
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 GIVEN_UP_S = 60
 """When a client may give up on a record: longer than anything that a test does to the cluster."""
+
+STOP_S = 10
+"""How long the clients of a load that failed have for their farewell."""
 
 PACE_S = 0.1
 """Between two rounds of a producer, so that two cores also have time for the brokers."""
@@ -77,6 +81,7 @@ class Load:
         self._rebootstraps = rebootstraps
         self._done = threading.Event()  # no more is produced
         self._read = threading.Event()  # no more is read
+        self._given_up = threading.Event()  # nobody waits for what is under way
         self._sent: dict[bytes, int] = defaultdict(int)
         self._errors: list[str] = []
         self._transactions = 0
@@ -93,23 +98,37 @@ class Load:
         if not self._rebootstraps:
             self._producing.append(asyncio.ensure_future(self._produce_aio()))
             self._reading.append(asyncio.ensure_future(self._read_aio()))
-        await self.progress()
+        try:
+            await self.progress()
+        except BaseException:
+            await self._stop()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            await self._stop()
+            return
         self._done.set()
-        failed = await asyncio.gather(*self._producing, return_exceptions=True)
         try:
-            if kind is None and not any(failed):
-                await self._wait_for_readers()
+            await asyncio.gather(*self._producing)
+            await self._wait_for_readers()
         finally:
-            self._read.set()
-            failed += await asyncio.gather(*self._reading, return_exceptions=True)
-        for fault in failed:
-            if fault is not None and kind is None:
-                raise fault
+            await self._stop()
+        for task in self._reading:
+            task.result()
+
+    async def _stop(self) -> None:
+        """Ends all clients, whatever they have under way."""
+        self._done.set()
+        self._read.set()
+        self._given_up.set()
+        _, left = await asyncio.wait([*self._producing, *self._reading], timeout=STOP_S)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def progress(self, records: int = 20) -> None:
         """Waits until every producer has had that many more records acknowledged, and every reader has got some more."""
@@ -202,7 +221,7 @@ class Load:
                 numbers[place] += BURST
             self._done.wait(PACE_S)
             producer.poll(0)
-        left = producer.flush(GIVEN_UP_S)
+        left = self._flush(producer)
         assert not left, f"librdkafka did not deliver {left} records"
 
     def _transact(self) -> None:
@@ -215,7 +234,7 @@ class Load:
                 **QUICK_S,
             }
         )
-        _patiently(producer.init_transactions)
+        self._patiently(producer.init_transactions)
         first = 0
         while not self._done.is_set():
             self._transactions += 1
@@ -226,14 +245,43 @@ class Load:
                     key = ABORTED if abort else _key("transaction", place)
                     producer.produce(place[0], key=key, value=customer(number), partition=place[1])
             if abort:
-                producer.flush(GIVEN_UP_S)  # so that there is something stored to be aborted
-            if abort or not _is_committed(producer):
-                _patiently(producer.abort_transaction)
+                self._flush(producer)  # so that there is something stored to be aborted
+            if abort or not self._is_committed(producer):
+                self._patiently(producer.abort_transaction)
                 continue
             first += BURST
             for place in self._places:
                 self._sent[_key("transaction", place)] += BURST
             self._done.wait(PACE_S)
+
+    def _flush(self, producer: confluent_kafka.Producer) -> int:
+        """Waits until all is delivered, and gives how many records are not."""
+        deadline = time.monotonic() + GIVEN_UP_S
+        while (left := producer.flush(1)) and not self._given_up.is_set() and time.monotonic() < deadline:
+            pass
+        return left
+
+    def _patiently(self, step: Callable[[float], None]) -> None:
+        """Repeats a step of a transaction for as long as librdkafka says that it may succeed."""
+        deadline = time.monotonic() + GIVEN_UP_S
+        while True:
+            try:
+                step(5)
+            except confluent_kafka.KafkaException as error:
+                if not error.args[0].retriable() or self._given_up.is_set() or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+    def _is_committed(self, producer: confluent_kafka.Producer) -> bool:
+        """Commits; False where librdkafka says that this transaction has to be aborted and may be tried again."""
+        try:
+            self._patiently(producer.commit_transaction)
+        except confluent_kafka.KafkaException as error:
+            if not error.args[0].txn_requires_abort():
+                raise
+            return False
+        return True
 
     def _read_confluent(self) -> None:
         consumer = confluent_kafka.Consumer(
@@ -327,29 +375,6 @@ def _stored(message: confluent_kafka.Message) -> Stored:
     assert isinstance(key, bytes)
     assert isinstance(value, bytes)
     return key, value
-
-
-def _patiently(step: Any) -> None:
-    """Repeats a step of a transaction for as long as librdkafka says that it may succeed."""
-    while True:
-        try:
-            step(5)
-        except confluent_kafka.KafkaException as error:
-            if not error.args[0].retriable():
-                raise
-        else:
-            return
-
-
-def _is_committed(producer: confluent_kafka.Producer) -> bool:
-    """Commits; False where librdkafka says that this transaction has to be aborted and may be tried again."""
-    try:
-        _patiently(producer.commit_transaction)
-    except confluent_kafka.KafkaException as error:
-        if not error.args[0].txn_requires_abort():
-            raise
-        return False
-    return True
 
 
 def _read_all(bootstrap: str, topics: tuple[str, ...]) -> dict[Place, list[Stored]]:

@@ -73,9 +73,14 @@ class Program:
 
 
 def _finish(command: Command, text: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end, in a process group of its own, so that nothing of it stays."""
+    """Runs a program to its end. The kernel ends it with us, also after a SIGKILL of the test process.
+
+    The signal comes when the thread that started the program ends, and this one waits for it.
+    """
+    setpriv = shutil.which("setpriv")
+    prefix = (setpriv, "--pdeathsig", "KILL") if setpriv else ()
     child = subprocess.Popen(
-        command.arguments,
+        (*prefix, *command.arguments),
         env={**os.environ, **dict(command.env)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -88,10 +88,10 @@ class UseAiokafka:
                 acks=acks,
                 compression_type=None if codec == "none" else codec,
                 enable_idempotence=idempotent,
-                linger_ms=linger,
+                linger_ms=0,  # the library lingers for each batch on its own, and would send them one by one
             ) as producer:
                 await producer.partitions_for(topic)
-                # Together, without a turn of the loop between two of them, so that one request takes all.
+                # Without a turn of the loop between two of them, so that one request takes all.
                 sent = await asyncio.gather(*(self._send(producer, topic, record) for record in records))
                 return sorted([done.partition, done.offset] for done in await asyncio.gather(*sent))
 
