@@ -24,6 +24,14 @@ def test_client_that_is_told_where_a_broker_is_is_caught(kafka: KafkaCluster) ->
     direct.produce("any", b"value")
 
     eventually(lambda: wires.touched > 0, what="a client at the advertised port")
-    eventually(lambda: strangers(kafka), what="a connection that is not the proxy's")
     direct.purge()
     wires.close()
+
+
+def test_process_with_a_connection_to_a_broker_is_a_stranger_unless_allowed(kafka: KafkaCluster) -> None:
+    with RawClient(kafka.recorded_bootstrap) as client:
+        brokers_told(client)
+        found, beside = strangers(kafka), strangers(kafka, os.getpid())
+
+    assert os.getpid() in found
+    assert os.getpid() not in beside
