@@ -23,7 +23,7 @@ from support.tripwire import Tripwires, strangers
 pytestmark = [
     pytest.mark.broker,
     pytest.mark.xdist_group("cluster"),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(400),
     pytest.mark.usefixtures("nobody_goes_round"),
 ]
 

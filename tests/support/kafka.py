@@ -432,7 +432,7 @@ class KafkaCluster:
     @staticmethod
     def _wait_for(results: Mapping[Any, Future[Any]]) -> None:
         for result in results.values():
-            result.result(timeout=20)
+            result.result(timeout=60)
 
 
 @contextlib.contextmanager

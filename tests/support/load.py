@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-GIVEN_UP_S = 60
+GIVEN_UP_S = 120
 """When a client may give up on a record: longer than anything that a test does to the cluster."""
 
 STOP_S = 10
@@ -130,19 +130,18 @@ class Load:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
 
-    async def progress(self, records: int = 20) -> None:
-        """Waits until every producer has had that many more records acknowledged, and every reader has got some more."""
+    async def progress(self, records: int = 2 * BURST) -> None:
+        """Waits until every producer has had that many more records of one partition acknowledged, and every reader has got some more."""
         sent, got = dict(self._sent), self._counts()
-        producers = len(self._producing)
 
         async def has_gone_on() -> bool:
             for task in (*self._producing, *self._reading):
                 if task.done():
                     task.result()
-            ahead = [key for key, count in list(self._sent.items()) if count >= sent.get(key, 0) + records]
+            ahead = {_producer(key) for key, count in list(self._sent.items()) if count >= sent.get(key, 0) + records}
             counts = self._counts()
             read_on = all(count > got.get(name, 0) for name, count in counts.items())
-            return len(ahead) >= producers and len(counts) == len(self._reading) and read_on
+            return len(ahead) == len(self._producing) and len(counts) == len(self._reading) and read_on
 
         await eventually_async(has_gone_on, timeout_s=GIVEN_UP_S, what="the load going on")
 
@@ -361,6 +360,11 @@ class Load:
 
 def _key(producer: str, place: Place) -> bytes:
     return f"{producer} {place[0].partition('-')[0]} {place[1]}".encode()
+
+
+def _producer(key: bytes) -> bytes:
+    """Whose record it is: the first word of its key."""
+    return key.partition(b" ")[0]
 
 
 def _place(message: confluent_kafka.Message) -> Place:
