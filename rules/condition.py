@@ -73,13 +73,15 @@ class Condition:
     """A compiled expression. Threads may share it.
 
     Attributes:
+        text: the expression as written.
         uses: the variables that it names.
         constant: what it comes to whatever the client; None where that depends.
     """
 
-    __slots__ = ("_expression", "constant", "uses")
+    __slots__ = ("_expression", "constant", "text", "uses")
 
-    def __init__(self, expression: Expression, uses: frozenset[str]) -> None:
+    def __init__(self, text: str, expression: Expression, uses: frozenset[str]) -> None:
+        self.text = text
         self._expression = expression
         self.uses = uses
         self.constant = self._evaluate({})
@@ -121,7 +123,7 @@ def read_condition(text: str) -> Condition:
         raise ConditionInvalid(*_faults(str(error), text)) from None
     if expression.return_type().name() != "BOOL":
         raise ConditionInvalid((0, f"a condition is true or false and this is neither; compare, as in {_EXAMPLE}"))
-    return Condition(expression, frozenset(name for name in VARIABLES if not _compiles_without(name, text)))
+    return Condition(text, expression, frozenset(name for name in VARIABLES if not _compiles_without(name, text)))
 
 
 def _is_plain(value: str) -> bool:

@@ -114,9 +114,8 @@ def _read_field(node: Node, keys: KeyRing, faults: Faults) -> tuple[Field, _Plac
         faults.add(mask.mark, "`drop` at `$` would leave no value; write {nullify: {whole: true}}")
         return None
     text = path_node.text if isinstance(path_node, Scalar) else ""
-    return Field(path=path, text=text, mask=with_path(mask.mask, write_path(path))), _Place(
-        path=path_node.mark, mask=mask.mark
-    )
+    field = Field(path=path, text=text, mask=with_path(mask.mask, write_path(path)), mark=path_node.mark)
+    return field, _Place(path=path_node.mark, mask=mask.mark)
 
 
 def _read_path(node: Node, faults: Faults) -> Path | None:

@@ -45,11 +45,14 @@ class KeyRing:
 
     A key that is declared but of no use is kept as None: its fault is reported once, at its own place.
 
+    Without `resolve`, keys are known by their names alone: masks have equal subkeys if they name the same key and
+    domain. Such rules can be compared, wherever their keys are; they must not mask.
+
     Attributes:
         complete: all files could be read; else a missing key is no fault, it may be declared in one of the others.
     """
 
-    def __init__(self, resolve: Callable[[KeyReference], str]) -> None:
+    def __init__(self, resolve: Callable[[KeyReference], str] | None) -> None:
         self.complete = True
         self._resolve = resolve
         self._keys: dict[str, _Key | None] = {}
@@ -85,6 +88,8 @@ class KeyRing:
         key = self._keys[name]
         if key is None:
             return None
+        if self._resolve is None:
+            return ONLY_VERSION, {ONLY_VERSION: derive_subkey(name.encode("ascii"), mask, domain)}
         return key.active, {version: derive_subkey(text, mask, domain) for version, text in key.versions.items()}
 
     def _declare(self, entry: Entry, faults: Faults) -> None:
@@ -109,6 +114,8 @@ class KeyRing:
             self._keys[entry.key] = _Key(active=references.active, versions=versions)
 
     def _fetch(self, reference: KeyReference, mark: Mark, faults: Faults) -> bytes | None:
+        if self._resolve is None:
+            return repr(reference).encode()
         try:
             return decode_key(self._resolve(reference))
         except KeyUnavailable as error:

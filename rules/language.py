@@ -11,7 +11,6 @@ to `known` (or add it there) and read it where its mapping is read.
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +19,7 @@ from wiremask.rules.condition import Condition, ConditionInvalid, read_condition
 from wiremask.rules.errors import Faults, Mark, RuleError, RuleSetInvalid
 from wiremask.rules.fields import check_headers, check_key, read_value
 from wiremask.rules.keyring import KeyRing
+from wiremask.rules.metadata import Metadata, read_metadata, read_name
 from wiremask.rules.plan import Plan, TopicPlan
 from wiremask.rules.rule import DIRECTIONS, Direction, Rule
 from wiremask.rules.ruletests import RuleTest, read_tests, try_tests
@@ -43,7 +43,6 @@ FILE = Words(
     known=("apiVersion", "kind", "metadata", "keys", "rules"),
     required=("apiVersion", "kind", "metadata"),
 )
-METADATA = Words(of="`metadata`", known=("name", "irreversible"), required=("name",))
 RULE = Words(
     of="a rule",
     known=(
@@ -65,9 +64,6 @@ RULE = Words(
 WHEN = Words(of="`when`", known=("client",), later=("record",))
 POLICIES = ("reject", "redact")
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_NAME_FORM = "has letters, digits, `.`, `_`, `-`, begins with a letter or digit, and is at most 63 characters"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
@@ -85,22 +81,17 @@ class _File:
 
 @dataclass(slots=True)
 class _Reading:
-    """What is known of the ruleset while its files are read, in order.
-
-    Attributes:
-        irreversible: one of the files says so, and it holds for all.
-    """
+    """What is known of the ruleset while its files are read, in order."""
 
     keys: KeyRing
-    name: str = ""
-    irreversible: bool = False
+    metadata: Metadata = field(default_factory=Metadata)
     rules: list[tuple[Rule, tuple[RuleTest, ...], Faults]] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
 
 
 def compile_ruleset(
     sources: Mapping[str, str],
-    resolve_key: Callable[[KeyReference], str],
+    resolve_key: Callable[[KeyReference], str] | None,
     *,
     json_depth: int = 64,
     run_tests: bool = True,
@@ -110,7 +101,7 @@ def compile_ruleset(
     Args:
         sources: text by file name.
         resolve_key: gives the text of a key, `base64:...` or `hex:...`; raises KeyUnavailable. Called once for each
-            declared key, used or not.
+            declared key, used or not. None: no key is asked for; such a plan is to be compared and never to mask.
         json_depth: objects and arrays within one another that a value may have.
         run_tests: whether the tests in the rules run.
 
@@ -141,7 +132,7 @@ def compile_ruleset(
     rules = [rule for rule, _, _ in reading.rules]
     if not rules:
         raise _refuse(min(sources), "no file of the ruleset has `rules`; add some, or nothing would be masked")
-    plan = Plan(name=reading.name, digest=_digest(sources), rules=rules, json_depth=json_depth)
+    plan = Plan(metadata=reading.metadata, digest=_digest(sources), rules=rules, json_depth=json_depth)
     _try_topics(plan)
     return plan
 
@@ -168,7 +159,7 @@ def _read_file(name: str, text: str, reading: _Reading) -> _File:
     _check_word(members, "kind", KIND, faults)
     metadata = member(members, "metadata")
     if metadata is not None:
-        _read_metadata(metadata, reading, faults)
+        reading.metadata = read_metadata(metadata, reading.metadata, faults)
     rules = member(members, "rules")
     keys = member(members, "keys")
     if rules is None and keys is None:
@@ -183,32 +174,6 @@ def _check_word(members: dict[str, Entry], key: str, word: str, faults: Faults) 
     node = member(members, key)
     if node is not None and not (isinstance(node, Scalar) and node.kind == "text" and node.text == word):
         expected(node, f"`{key}` must be `{word}`; write `{key}: {word}`", faults)
-
-
-def _read_metadata(node: Node, reading: _Reading, faults: Faults) -> None:
-    members = read_members(node, METADATA, faults)
-    if members is None:
-        return
-    irreversible = member(members, "irreversible")
-    if irreversible is not None and read_switch(irreversible, "irreversible", faults):
-        reading.irreversible = True
-    name_node = member(members, "name")
-    if name_node is None:
-        return
-    name = _read_name(name_node, "the name of a ruleset", faults)
-    if name is None:
-        return
-    if reading.name and name != reading.name:
-        faults.add(name_node.mark, f"all files of a ruleset have one name; write `{reading.name}`")
-    reading.name = reading.name or name
-
-
-def _read_name(node: Node, what: str, faults: Faults) -> str | None:
-    name = read_text(node, f"{what} {_NAME_FORM}", faults)
-    if name is not None and _NAME.fullmatch(name) is None:
-        faults.add(node.mark, f"{what} {_NAME_FORM}")
-        return None
-    return name
 
 
 def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
@@ -254,7 +219,7 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
 
 
 def _read_rule_name(node: Node, reading: _Reading, faults: Faults) -> str | None:
-    name = _read_name(node, "the name of a rule", faults)
+    name = read_name(node, "the name of a rule", faults)
     if name is None:
         return None
     if name in reading.places:
@@ -268,7 +233,7 @@ def _read_reversible(members: dict[str, Entry], reading: _Reading, faults: Fault
     """Why this rule may have no mask that can be undone; None if it may."""
     node = member(members, "reversible")
     allowed = node is not None and read_switch(node, "reversible", faults)
-    if reading.irreversible:
+    if reading.metadata.irreversible:
         if node is not None and allowed:
             faults.add(node.mark, "the ruleset is `irreversible`; delete `reversible`, and use masks that are one-way")
         return "this mask can be undone with the key, and the ruleset is `irreversible`; write token or hash"

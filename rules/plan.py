@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wiremask.rules.masks import OnUnreadable
+    from wiremask.rules.metadata import Metadata
     from wiremask.rules.outcome import Outcome
     from wiremask.rules.rule import Direction, Rule
 
@@ -104,7 +105,7 @@ class Plan:
     """A compiled ruleset. By itself it is the plan for a client of whom nothing is known.
 
     Attributes:
-        name: of the ruleset.
+        metadata: what the ruleset says of itself.
         digest: SHA-256, in hex, over the names and texts of its files.
         rules: all rules, in order of precedence.
     """
@@ -120,12 +121,12 @@ class Plan:
         "_matches",
         "_programs",
         "digest",
-        "name",
+        "metadata",
         "rules",
     )
 
-    def __init__(self, *, name: str, digest: str, rules: Sequence[Rule], json_depth: int) -> None:
-        self.name = name
+    def __init__(self, *, metadata: Metadata, digest: str, rules: Sequence[Rule], json_depth: int) -> None:
+        self.metadata = metadata
         self.digest = digest
         self.rules = tuple(rules)
         self._json_depth = json_depth
@@ -147,6 +148,11 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"Plan(name={self.name!r}, digest={self.digest!r}, rules={len(self.rules)})"
+
+    @property
+    def name(self) -> str:
+        """The name of the ruleset."""
+        return self.metadata.name
 
     def acts_at(self, at: Direction) -> bool:
         """Whether any rule acts in this direction on whatever topic."""

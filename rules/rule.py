@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from wiremask.rules.errors import Mark
 from wiremask.rules.masks import Keep
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ class Field:
     Attributes:
         path: the selector.
         text: the selector as the rule file has it.
+        mark: where that stands in the rule's file; two fields that differ in it alone are equal.
     """
 
     path: Path
     text: str
     mask: Mask
+    mark: Mark = field(default=Mark(1, 1), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,4 +63,4 @@ class Rule:
     @property
     def masking_fields(self) -> tuple[Field, ...]:
         """The fields that mask, without those that exempt."""
-        return tuple(field for field in self.fields if not isinstance(field.mask, Keep))
+        return tuple(one for one in self.fields if not isinstance(one.mask, Keep))
