@@ -1,17 +1,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """Masks the JSON values of a batch: a binding of the walk in `json_walk.h`.
 
-Here the automaton becomes the walk's flat tables, once; and a batch goes through the walk without the GIL, after
-which collected masks are called, once each, and the values put together with their outputs. `json_text.h` reads JSON,
-`json_program.h` holds the tables, `json_emit.h` writes what is masked, `json_walk.h` joins them.
+A batch goes through the walk without the GIL, after which collected masks are called, once each, and the values put
+together with their outputs. `json_text.h` reads JSON, `json_program.h` holds the tables (`jsonprogram.pyx` makes them),
+`json_emit.h` writes what is masked, `json_walk.h` joins them.
 """
 
 from array import array as new_array
-from json.encoder import encode_basestring as quote
 
-from wiremask.rules.automaton import Selection, build
-from wiremask.rules.maskers import collect
-from wiremask.rules.masks import REDACTED, Drop, Fixed, Hash, Nullify, Partial, Pattern, Redact, Truncate
+from wiremask.rules.automaton import build
+from wiremask.rules.masks import REDACTED
 from wiremask.rules.outcome import Detail, Failure, MaskedTooLarge, Outcome, Reason
 
 from cpython.array cimport array, clone
@@ -19,9 +17,30 @@ from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_Relea
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
+
+from wiremask.rules.json_kernel cimport (
+    FAULT_NO_MEMORY,
+    FAULT_NONE,
+    FAULT_TOO_LARGE,
+    LEAF_NUMBER,
+    action_t,
+    arena_t,
+    failure_t,
+    fault_t,
+    frame_t,
+    grow_by_realloc,
+    job_t,
+    mask_batch,
+    read_number,
+    reserve,
+    sha256_choose,
+    tally_t,
+    walk_t,
+)
+from wiremask.rules.jsonprogram cimport Program, allocate, build_program, encode_string
 
 
 cdef extern from "Python.h":
@@ -33,119 +52,6 @@ cdef extern from "Python.h":
     void Py_XDECREF(PyObject* thing)
 
 
-# Each header is named where it declares something, so that a change of it is seen when the extension is built.
-cdef extern from "json_text.h" nogil:
-    ctypedef enum fault_t:
-        FAULT_NONE
-        FAULT_NO_MEMORY
-        FAULT_TOO_LARGE
-
-    const uint8_t* read_number(const uint8_t* p, const uint8_t* end, fault_t* fault)
-
-
-cdef extern from "sha256.h" nogil:
-    ctypedef struct hmac_t:
-        pass
-
-    int sha256_choose(int portable)
-    void hmac_set_up(hmac_t* hmac, const uint8_t* key, size_t length)
-
-
-cdef extern from "json_program.h" nogil:
-    ctypedef enum mask_kind_t:
-        MASK_REDACT
-        MASK_FIXED
-        MASK_NULLIFY
-        MASK_DROP
-        MASK_PARTIAL
-        MASK_TRUNCATE
-        MASK_PATTERN
-        MASK_HASH
-        MASK_COLLECTED
-    ctypedef enum hash_form_t:
-        HASH_HEX
-        HASH_BASE64URL
-        HASH_CROCKFORD
-    ctypedef struct piece_t:
-        uint32_t at
-        uint32_t length
-    ctypedef struct action_t:
-        mask_kind_t kind
-        uint8_t whole, takes_numbers, redact_unmaskable
-        int32_t rule
-        piece_t text, number, boolean
-        uint32_t keep_first, keep_last, fixed_length
-        uint64_t separators[2]
-        piece_t wide_separators
-        hmac_t hmac
-        hash_form_t hash_form
-        uint32_t hash_length, collected
-    ctypedef struct slot_t:
-        uint32_t hash, target
-        piece_t name
-    ctypedef struct element_t:
-        int64_t index
-        uint32_t target
-    ctypedef struct state_t:
-        uint64_t lengths
-        uint32_t fallback
-        int32_t action
-        uint32_t slots, slots_mask, elements, elements_count
-    ctypedef struct program_t:
-        state_t* states
-        slot_t* slots
-        element_t* elements
-        action_t* actions
-        uint8_t* pool
-        uint32_t start, rules, depth_limit, name_limit
-        uint8_t redact_unreadable
-        piece_t marker, redacted, zero, no
-
-    uint32_t NO_NAME
-    uint32_t hash_name(const uint8_t* name, size_t length, const uint8_t* end)
-
-
-cdef extern from "json_emit.h" nogil:
-    ctypedef struct arena_t:
-        uint8_t* data
-        size_t length, room, limit, hint
-        int (*grow)(arena_t* arena, size_t room) noexcept nogil
-        void* owner
-    ctypedef enum leaf_t:
-        LEAF_STRING
-        LEAF_NUMBER
-    ctypedef struct job_t:
-        uint32_t input, input_length, output, action, value
-        leaf_t leaf
-    ctypedef struct tally_t:
-        uint32_t value, rule
-        int64_t count
-    ctypedef struct failure_t:
-        uint32_t index
-        int32_t rule
-        fault_t fault
-    ctypedef struct frame_t:
-        pass
-    ctypedef struct walk_t:
-        const program_t* program
-        arena_t output, inputs, jobs, tallies, failures
-        frame_t* frames
-        uint8_t* name
-        int64_t* masked
-        int64_t* pending
-        uint32_t* touched
-        int64_t changed, unreadable
-        int32_t marker
-
-    int grow_by_realloc(arena_t* arena, size_t room)
-    fault_t reserve(arena_t* arena, size_t more)
-
-
-cdef extern from "json_walk.h" nogil:
-    fault_t walk_value(walk_t* walk, const uint8_t* begin, const uint8_t* end)
-    fault_t mask_batch(walk_t* walk, const uint8_t* buffer, const int32_t* values, size_t count, int32_t* spans)
-
-
 # In the order of fault_t, from FAULT_EMPTY on.
 cdef tuple FAULTS = (
     None, Detail.EMPTY, Detail.BYTE_ORDER_MARK, Detail.UNEXPECTED_END, Detail.UNEXPECTED_BYTE, Detail.TRAILING_BYTES,
@@ -153,9 +59,7 @@ cdef tuple FAULTS = (
     Detail.TOO_DEEP, Detail.NUMBER_FOR_TEXT, Detail.BOOLEAN_FOR_TEXT,
 )
 sha256_choose(False)
-cdef dict HASHES = {"hex": (HASH_HEX, 64), "base64url": (HASH_BASE64URL, 43), "crockford": (HASH_CROCKFORD, 52)}
 cdef array INTS = new_array("i")
-cdef array LONGS = new_array("q")
 OUTPUT_LIMIT_BYTES = 0x7FFFFFFF
 
 
@@ -179,8 +83,7 @@ cdef class JsonMasker:
         ValueError: an argument is impossible.
     """
 
-    cdef program_t program
-    cdef tuple collected
+    cdef Program program
     cdef size_t output_limit
 
     def __init__(
@@ -194,117 +97,18 @@ cdef class JsonMasker:
         output_limit_bytes=OUTPUT_LIMIT_BYTES,
         topic="",
     ):
-        if self.program.states != NULL:
+        if self.program is not None:
             raise TypeError("a JsonMasker is set up once")
-        if not 1 <= depth_limit <= 0xFFFF:
-            raise ValueError("depth_limit is from 1 to 65535")
         if not 1 <= output_limit_bytes <= OUTPUT_LIMIT_BYTES:
             raise ValueError(f"output_limit_bytes is from 1 to {OUTPUT_LIMIT_BYTES}")
         if on_unreadable not in ("reject", "redact"):
             raise ValueError("on_unreadable is reject or redact")
-        if not is_json(marker):
-            raise ValueError("the marker is not valid JSON")
         if not all(0 <= selection.rule < rules for selection in selections):
             raise ValueError("a selection belongs to no rule")
-        automaton = build(selections)
-        pool = bytearray()
         self.output_limit = output_limit_bytes
-        self.program.rules = rules
-        self.program.depth_limit = depth_limit
-        self.program.redact_unreadable = on_unreadable == "redact"
-        self.program.start = automaton.start
-        self.program.marker = add_piece(pool, marker)
-        self.program.redacted = add_piece(pool, encode_string(REDACTED))
-        self.program.zero = add_piece(pool, b"0")
-        self.program.no = add_piece(pool, b"false")
-        self._set_actions(automaton.actions, pool, topic)
-        self._set_states(automaton.states, pool)
-        self.program.pool = <uint8_t*>allocate(len(pool), 1)
-        memcpy(self.program.pool, PyBytes_AS_STRING(bytes(pool)), len(pool))
-
-    def __dealloc__(self):
-        free(self.program.states)
-        free(self.program.slots)
-        free(self.program.elements)
-        free(self.program.actions)
-        free(self.program.pool)
-
-    cdef int _set_actions(self, tuple actions, bytearray pool, str topic) except -1:
-        cdef action_t* to = <action_t*>allocate(len(actions), sizeof(action_t))
-        self.program.actions = to
-        collected = []
-        for action in actions:
-            mask = action.mask
-            to.whole = action.whole
-            to.rule = action.rule
-            to.redact_unmaskable = action.on_unmaskable == "redact"
-            if isinstance(mask, Redact):
-                to.kind = MASK_REDACT
-                to.text = add_piece(pool, encode_string(mask.text))
-                to.number = add_literal(pool, mask.number)
-                to.boolean = add_literal(pool, mask.boolean)
-            elif isinstance(mask, Fixed):
-                to.kind = MASK_FIXED
-                to.text = add_literal(pool, mask.literal)
-            elif isinstance(mask, Nullify):
-                to.kind = MASK_NULLIFY
-            elif isinstance(mask, Drop):
-                to.kind = MASK_DROP
-            elif isinstance(mask, Partial):
-                set_partial(to, mask, pool)
-            elif isinstance(mask, Truncate):
-                if not 0 <= mask.length <= 0x7FFFFFFF:
-                    raise ValueError("truncate keeps no less than 0 characters")
-                to.kind = MASK_TRUNCATE
-                to.keep_first = mask.length
-                to.takes_numbers = mask.as_string
-            elif isinstance(mask, Pattern):
-                to.kind = MASK_PATTERN
-                to.takes_numbers = mask.as_string
-            elif isinstance(mask, Hash):
-                set_hash(to, mask)
-            else:
-                to.kind = MASK_COLLECTED
-                to.collected = len(collected)
-                ready = collect(mask, topic)
-                to.takes_numbers = ready.takes_numbers
-                collected.append(ready)
-            to += 1
-        self.collected = tuple(collected)
-        return 0
-
-    cdef int _set_states(self, tuple states, bytearray pool) except -1:
-        cdef state_t* to = <state_t*>allocate(len(states), sizeof(state_t))
-        cdef slot_t* slot
-        cdef element_t* element
-        cdef uint32_t i, slots_count = 0
-        cdef bytes name
-        self.program.states = to
-        sizes = [slots_for(len(state.names)) for state in states]
-        slot = self.program.slots = <slot_t*>allocate(sum(sizes), sizeof(slot_t))
-        for i in range(sum(sizes)):
-            slot[i].name.at = NO_NAME
-        element = self.program.elements = <element_t*>allocate(sum(len(s.indexes) for s in states), sizeof(element_t))
-        pieces = {}
-        for state, size in zip(states, sizes):
-            to.action = -1 if state.action is None else state.action
-            to.fallback = state.fallback
-            to.slots = slots_count
-            to.slots_mask = size - 1 if size else 0
-            to.elements = element - self.program.elements
-            to.elements_count = len(state.indexes)
-            for index, target in sorted(state.indexes.items()):
-                element.index = index
-                element.target = target
-                element += 1
-            for name, target in state.names.items():
-                if name not in pieces:
-                    pieces[name] = add_piece(pool, name)
-                put_name(slot + slots_count, to, name, pieces[name], target)
-                self.program.name_limit = max(self.program.name_limit, len(name))
-            slots_count += size
-            to += 1
-        return 0
+        self.program = build_program(
+            build(selections), rules, depth_limit, on_unreadable == "redact", marker, topic
+        )
 
     def mask(self, buffer, values):
         """Masks the values of a batch. The GIL is released meanwhile, so nothing may write to the buffer.
@@ -321,7 +125,7 @@ cdef class JsonMasker:
             MaskedTooLarge: the outputs of the batch outgrew the limit.
         """
         cdef Py_buffer text, given
-        if self.program.pool == NULL:
+        if self.program is None:
             raise TypeError("the JsonMasker was not set up")
         PyObject_GetBuffer(buffer, &text, PyBUF_SIMPLE)
         try:
@@ -341,9 +145,9 @@ cdef class JsonMasker:
         cdef PyObject* output
         cdef size_t hint = check_values(values, count, size)
         cdef array spans = clone(INTS, 2 * count, False)
-        cdef array masked = new_array("q", bytes(8 * self.program.rules))
+        cdef array masked = new_array("q", bytes(8 * self.program.tables.rules))
         memset(&walk, 0, sizeof(walk))
-        walk.program = &self.program
+        walk.program = &self.program.tables
         walk.masked = <int64_t*>masked.data.as_longlongs
         walk.marker = -1
         # Most masks keep or shrink a value. A first guess that is too large costs only address space.
@@ -353,10 +157,10 @@ cdef class JsonMasker:
         set_up(&walk.tallies, grow_by_realloc, 64 * sizeof(tally_t), 0xFFFFFFFF)
         set_up(&walk.failures, grow_by_realloc, 16 * sizeof(failure_t), 0xFFFFFFFF)
         try:
-            walk.frames = <frame_t*>allocate(self.program.depth_limit + 1, sizeof(frame_t))
-            walk.name = <uint8_t*>allocate(self.program.name_limit, 1)
-            walk.pending = <int64_t*>allocate(self.program.rules, sizeof(int64_t))
-            walk.touched = <uint32_t*>allocate(self.program.rules, sizeof(uint32_t))
+            walk.frames = <frame_t*>allocate(self.program.tables.depth_limit + 1, sizeof(frame_t))
+            walk.name = <uint8_t*>allocate(self.program.tables.name_limit, 1)
+            walk.pending = <int64_t*>allocate(self.program.tables.rules, sizeof(int64_t))
+            walk.touched = <uint32_t*>allocate(self.program.tables.rules, sizeof(uint32_t))
             with nogil:
                 fault = mask_batch(&walk, text, values, count, <int32_t*>spans.data.as_ints)
             if fault == FAULT_NO_MEMORY:
@@ -392,12 +196,12 @@ cdef class JsonMasker:
         cdef job_t* jobs = <job_t*>walk.jobs.data
         cdef size_t i, count = walk.jobs.length // sizeof(job_t)
         cdef list outputs = [None] * count
-        cdef list places = [[] for _ in self.collected]
-        cdef list texts = [[] for _ in self.collected]
-        cdef list kinds = [bytearray() for _ in self.collected]
+        cdef list places = [[] for _ in self.program.collected]
+        cdef list texts = [[] for _ in self.program.collected]
+        cdef list kinds = [bytearray() for _ in self.program.collected]
         cdef uint32_t which
         for i in range(count):
-            which = self.program.actions[jobs[i].action].collected
+            which = self.program.tables.actions[jobs[i].action].collected
             # Sound UTF-8 already; "replace" because an error would quote it.
             (<list>texts[which]).append(
                 PyUnicode_DecodeUTF8(<char*>walk.inputs.data + jobs[i].input, jobs[i].input_length, "replace")
@@ -405,10 +209,10 @@ cdef class JsonMasker:
             )
             (<bytearray>kinds[which]).append(b"n"[0] if jobs[i].leaf == LEAF_NUMBER else b"s"[0])
             (<list>places[which]).append(i)
-        for which in range(len(self.collected)):
+        for which in range(len(self.program.collected)):
             if not texts[which]:
                 continue
-            mask = self.collected[which]
+            mask = self.program.collected[which]
             masked = mask.mask(texts[which], bytes(kinds[which]))
             if len(masked) != len(texts[which]):
                 raise RuntimeError("a mask gave too few or too many outputs")
@@ -439,7 +243,7 @@ cdef class JsonMasker:
         cdef list failures = []
         for i in range(<Py_ssize_t>jobs_count):
             if outputs[i] is None:
-                action = self.program.actions + jobs[i].action
+                action = self.program.tables.actions + jobs[i].action
                 if action.redact_unmaskable:
                     outputs[i] = b"0" if jobs[i].leaf == LEAF_NUMBER else encode_string(REDACTED)
             if outputs[i] is not None:
@@ -463,7 +267,7 @@ cdef class JsonMasker:
                 while job < jobs_count and jobs[job].value == <uint32_t>i:
                     if outputs[job] is None:
                         if refuser < 0:
-                            refuser = self.program.actions[jobs[job].action].rule
+                            refuser = self.program.tables.actions[jobs[job].action].rule
                     elif refuser < 0:
                         append(&whole, walk.output.data + at, jobs[job].output - at)
                         append(&whole, <const uint8_t*>PyBytes_AS_STRING(<bytes>outputs[job]), len(<bytes>outputs[job]))
@@ -496,30 +300,6 @@ cdef class JsonMasker:
         return tuple(failures)
 
 
-cdef void* allocate(size_t count, size_t size) except NULL:
-    """Zeroed memory; never of no bytes."""
-    cdef void* memory = calloc(max(count, 1), size)
-    if memory == NULL:
-        raise MemoryError
-    return memory
-
-
-cdef piece_t add_piece(bytearray pool, bytes text) except *:
-    cdef piece_t piece
-    if len(pool) + len(text) > 0x7FFFFFFF:
-        raise ValueError("the texts of the rules are too long together")
-    piece.at = len(pool)
-    piece.length = len(text)
-    pool += text
-    return piece
-
-
-cdef piece_t add_literal(bytearray pool, bytes text) except *:
-    if not is_json(text):
-        raise ValueError("the literal of a mask is not valid JSON")
-    return add_piece(pool, text)
-
-
 cdef bytes encode_number(str text):
     """A JSON number as a mask gave it; what is none must not get into a value."""
     cdef bytes number = text.encode("ascii", "replace")
@@ -529,95 +309,6 @@ cdef bytes encode_number(str text):
     if begin == end or read_number(begin, end, &fault) != end:
         raise RuntimeError("a mask gave a number that is none")
     return number
-
-
-cdef bytes encode_string(str text):
-    """A JSON string; raises ValueError for half a surrogate pair, without quoting it."""
-    try:
-        return quote(text).encode()
-    except UnicodeEncodeError:
-        raise ValueError("a text holds half a surrogate pair") from None
-
-
-cdef bint is_json(bytes text) except -1:
-    cdef program_t program
-    cdef state_t dead
-    cdef walk_t walk
-    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(text)
-    memset(&program, 0, sizeof(program))
-    memset(&dead, 0, sizeof(dead))
-    memset(&walk, 0, sizeof(walk))
-    dead.action = -1
-    program.states = &dead
-    program.depth_limit = 64
-    walk.program = &program
-    walk.frames = <frame_t*>allocate(65, sizeof(frame_t))
-    try:
-        return walk_value(&walk, begin, begin + len(text)) == FAULT_NONE
-    finally:
-        free(walk.frames)
-
-
-cdef int set_partial(action_t* to, mask, bytearray pool) except -1:
-    cdef uint32_t code
-    if len(mask.char) != 1:
-        raise ValueError("partial hides with exactly one character")
-    if mask.keep_first < 0 or mask.keep_last < 0:
-        raise ValueError("partial keeps no less than 0 characters")
-    if not 0 <= mask.fixed_length <= 0xFFFF:
-        raise ValueError("partial hides by 0 to 65535 characters")
-    to.kind = MASK_PARTIAL
-    to.fixed_length = mask.fixed_length
-    to.takes_numbers = mask.as_string
-    to.keep_first = min(mask.keep_first, 0x7FFFFFFF)
-    to.keep_last = min(mask.keep_last, 0x7FFFFFFF)
-    to.text = add_piece(pool, encode_string(mask.char).removeprefix(b'"').removesuffix(b'"'))
-    wide = new_array("I")
-    for char in mask.separators:
-        code = ord(char)
-        if code < 0x80:
-            to.separators[code >> 6] |= (<uint64_t>1) << (code & 63)
-        else:
-            wide.append(code)
-    to.wide_separators = add_piece(pool, wide.tobytes())
-    return 0
-
-
-cdef int set_hash(action_t* to, mask) except -1:
-    form, ceiling = HASHES[mask.encoding]
-    if len(mask.subkey) != 32:
-        raise ValueError("the subkey of a hash has 32 bytes")
-    if not 1 <= mask.length <= ceiling:
-        raise ValueError(f"a {mask.encoding} hash keeps 1 to {ceiling} characters")
-    to.kind = MASK_HASH
-    to.takes_numbers = mask.as_string
-    to.hash_form = form
-    to.hash_length = mask.length
-    hmac_set_up(&to.hmac, <const uint8_t*>PyBytes_AS_STRING(mask.subkey), 32)
-    return 0
-
-
-cdef uint32_t slots_for(size_t names):
-    """A power of two that leaves half of the slots empty; 0 for no names."""
-    cdef uint32_t size = 2
-    if names == 0:
-        return 0
-    while size < 2 * names:
-        size *= 2
-    return size
-
-
-cdef void put_name(slot_t* slots, state_t* state, bytes name, piece_t piece, uint32_t target):
-    cdef size_t length = len(name)
-    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(name)
-    cdef uint32_t hash = hash_name(begin, length, begin + length)
-    cdef uint32_t i = hash & state.slots_mask
-    while slots[i].name.at != NO_NAME:
-        i = (i + 1) & state.slots_mask
-    slots[i].hash = hash
-    slots[i].name = piece
-    slots[i].target = target
-    state.lengths |= (<uint64_t>1) << min(length, <size_t>63)
 
 
 cdef size_t check_values(const int32_t* values, Py_ssize_t count, Py_ssize_t size) except? 0:

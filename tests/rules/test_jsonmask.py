@@ -557,7 +557,7 @@ class _Broken:
 def test_output_that_would_break_the_value_stops_the_batch(
     outputs: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wiremask.rules.jsonmask.collect", lambda mask, topic: _Broken(*outputs))
+    monkeypatch.setattr("wiremask.rules.jsonprogram.collect", lambda mask, topic: _Broken(*outputs))
     masker = JsonMasker([select(path(0), Age())], rules=1)
 
     with pytest.raises(RuntimeError, match="a mask gave"):
