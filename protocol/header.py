@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _REQUEST: Final = Struct(">hhih")
 _RESPONSE: Final = Struct(">i")
 _UVARINT_BYTES: Final = 5
+_INT32_MAX: Final = 2**31 - 1
+_TAGS_LIMIT: Final = 1000
+"""Kafka defines no tagged field of a header. Each is looked at, so that a frame full of them would cost seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,8 @@ def _skip_tags(view: memoryview, at: int) -> int:
     if at < len(view) and view[at] == 0:
         return at + 1
     count, at = _read_uvarint(view, at)
+    if count > _TAGS_LIMIT:
+        raise MalformedFrame(f"a header with {count} tagged fields")
     previous = -1
     for _ in range(count):
         tag, at = _read_uvarint(view, at)
@@ -119,9 +124,10 @@ def _skip_tags(view: memoryview, at: int) -> int:
 
 
 def _read_uvarint(view: memoryview, at: int) -> tuple[int, int]:
+    """Up to five bytes, 31 bits: Java reads more bits and loses or negates them."""
     value = 0
     for index, byte in enumerate(view[at : at + _UVARINT_BYTES]):
         value |= (byte & 0x7F) << 7 * index
-        if byte < 0x80:
+        if byte < 0x80 and value <= _INT32_MAX:
             return value, at + index + 1
-    raise MalformedFrame("a header's tagged section has a number that does not end")
+    raise MalformedFrame("a header's tagged section has a number that does not end, or is beyond 31 bits")

@@ -33,7 +33,10 @@ cdef enum:
     # Of headers.
     KIND = 4        # api key and version
     CLIENT_ID = 8
-    DECISIONS = 4096
+    # Of decisions, so that a peer that makes up topics cannot make them costly.
+    DECISIONS = 1024
+    NAME_BYTES = 249  # a topic's longest name; what is longer is asked each time
+    TOPICS = 1024     # of one message: with more it takes the long way, which may use another thread
     TAIL_BYTES = 4096  # behind the records there are tagged fields only, of which Kafka 4 has none
     # As in walk.pyx.
     TRUNCATED = 1
@@ -58,7 +61,7 @@ def kind_at(bytearray buffer not None, Py_ssize_t start, Py_ssize_t stop):
 cdef class Decisions:
     """Which topics need nothing: what `decide` said of a topic's name (str) or id (bytes), asked once each.
 
-    It may say None, which means no and is not remembered. The oldest answers are forgotten beyond 4,096.
+    It may say None, which means no and is not remembered. The oldest answers are forgotten beyond 1,024.
     """
 
     cdef object _decide
@@ -74,6 +77,8 @@ cdef class Decisions:
             made = self._decide(key)
             if made is None:
                 return False
+            if len(key) > NAME_BYTES:
+                return made is True
             if len(self._made) >= DECISIONS:
                 del self._made[next(iter(self._made))]
             self._made[key] = made
@@ -226,6 +231,8 @@ cdef class Skim:
         """Whether each topic was decided to need nothing; one without name and id never was."""
         cdef int32_t* topic
         cdef int32_t i
+        if w.rows[self._topics + COUNT] > TOPICS:
+            return False
         for i in range(w.rows[self._topics + COUNT]):
             topic = w.rows + w.rows[self._topics + FIRST] + <Py_ssize_t>i * self._width
             key = self._topic_key(w, topic)

@@ -22,7 +22,7 @@ from wiremask.protocol.errors import ProtocolError
 from wiremask.protocol.frame import frame_pieces
 from wiremask.proxy import metrics
 from wiremask.proxy.identity import Identity
-from wiremask.proxy.leg import CONNECTING, DRAINING, IN_FLIGHT, LOGIN, WORKING, Frame, Leg
+from wiremask.proxy.leg import CONNECTING, DRAINING, IN_FLIGHT, LOGIN, LOOKING_UP, WORKING, Frame, Leg
 from wiremask.proxy.log import logger
 from wiremask.proxy.masking import TooHeavy, Work
 from wiremask.proxy.session import Exchange, Session
@@ -97,6 +97,7 @@ class Connection:
         self.client.other, self.broker.other = self.broker, self.client
         for leg in (self.client, self.broker):
             leg.on_error = partial(self._refuse, "unreadable frame")
+            leg.on_fault = self._fault
             leg.on_end = self._leg_ended
         self.client.hold(CONNECTING)
 
@@ -124,6 +125,7 @@ class Connection:
             self.broker.close()
             return
         self.client.release(CONNECTING)
+        self._settle()
 
     # Client to broker.
 
@@ -141,6 +143,7 @@ class Connection:
             self.client.hold(IN_FLIGHT)
         if self._draining:
             self.client.hold(DRAINING)
+            self._loop.call_soon(self._settle)
 
     def _request_arrived(self, frame: Frame, claim: Claim | None) -> None:
         if self._ended_by is not None:
@@ -160,7 +163,7 @@ class Connection:
     def _request_worked(self, frame: Frame, claim: Claim | None, rules: RuleSnapshot, step: RequestStep) -> None:
         match step:
             case LookUp():
-                self.client.hold(WORKING)
+                self.client.hold(LOOKING_UP)
                 self._look_up(step, partial(self._looked_up_for_request, frame, claim, rules))
             case Forward():
                 # Only a Produce has no answer.
@@ -182,7 +185,7 @@ class Connection:
 
     def _looked_up_for_request(self, frame: Frame, claim: Claim | None, rules: RuleSnapshot) -> None:
         self._work_request(frame, claim, rules, looked_up=True)
-        self.client.release(WORKING)
+        self.client.release(LOOKING_UP)
 
     # Broker to client.
 

@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 # Why a leg is held.
 CONNECTING = "connecting"
 WORKING = "working"
+LOOKING_UP = "looking up"  # not the same: a worker may come to a look-up, and a look-up to a worker
 PEER_IS_SLOW = "peer is slow"
 IN_FLIGHT = "in flight"
 LOGIN = "login"
 DRAINING = "draining"
 NO_ROOM = "no room"
+ENDED = "ended"
+"""Is never released: what still waits to be read or sent when a leg is closed stays where it is."""
+
+_UNSETTLED = frozenset({CONNECTING, WORKING, LOOKING_UP, PEER_IS_SLOW, IN_FLIGHT})
 
 Frame = bytes | bytearray
 
@@ -49,6 +54,7 @@ class Leg(asyncio.BufferedProtocol):
     on_passed: Callable[[], None]
     on_streamed: Callable[[], None]
     on_error: Callable[[ProtocolError], None]
+    on_fault: Callable[[Exception], None]
     on_end: Callable[[], None]
 
     def __init__(self, peer: str, owner: Owner, budget: Budget, *, limit_bytes: int, buffers: ReadBuffers) -> None:
@@ -103,6 +109,7 @@ class Leg(asyncio.BufferedProtocol):
         """The socket is gone."""
         self.is_open = False
         self.has_ended = True
+        self._holds.add(ENDED)
         self._all_written()
         self._assembler.drop()  # at once, not when the garbage collector finds this connection
         self.on_end()
@@ -134,13 +141,15 @@ class Leg(asyncio.BufferedProtocol):
         except ProtocolError as error:
             self._write_passed()
             self.on_error(error)
+        except Exception as error:  # a fault of ours: what it stopped at is not sent
+            self.on_fault(error)
         finally:
             self._pumping = False
 
     def _begin_stream(self) -> bool:
         """Whether the large frame whose head has arrived goes on while it arrives."""
         assembler = self._assembler
-        if not assembler.is_large_ahead:
+        if not assembler.is_large_ahead or self._claim is not None:  # a frame with a claim is assembled
             return False
         start = assembler.frame_start
         size = assembler.frame_stop - start
@@ -216,7 +225,9 @@ class Leg(asyncio.BufferedProtocol):
             return
         self._holds.discard(reason)
         self._pump()
-        if not self._holds and self.is_open and not self.has_ended:
+        if self.has_ended:
+            self.on_end()
+        elif not self._holds and self.is_open:
             self.transport.resume_reading()
 
     @property
@@ -227,7 +238,7 @@ class Leg(asyncio.BufferedProtocol):
     @property
     def is_settled(self) -> bool:
         """Whether no frame is being worked on, or waits for one that is."""
-        return self._holds.isdisjoint((WORKING, PEER_IS_SLOW, IN_FLIGHT))
+        return not self._pumping and self._holds.isdisjoint(_UNSETTLED)
 
     # Out.
 
@@ -236,7 +247,7 @@ class Leg(asyncio.BufferedProtocol):
         if self.other.is_streaming:
             self._queued.append((pieces, claim))
             return
-        if self.is_open:
+        if self.is_open and ENDED not in self._holds:
             self._moved += 1
             self.transport.writelines(cast("list[bytes]", pieces))
             if left := self.transport.get_write_buffer_size():
@@ -278,7 +289,8 @@ class Leg(asyncio.BufferedProtocol):
         return self._moved, self.transport.get_write_buffer_size() if self.is_open else 0
 
     def close(self) -> None:
-        """Closes the socket once what was written has left, or after a while."""
+        """Closes the socket once what was written has left, or after a while; nothing more is read or written."""
+        self._holds.add(ENDED)
         if self.is_open:
             self.transport.close()
             if self.transport.get_write_buffer_size():
@@ -286,5 +298,6 @@ class Leg(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Closes the socket at once, and forgets what was written."""
+        self._holds.add(ENDED)
         if self.is_open:
             self.transport.abort()

@@ -389,8 +389,11 @@ class Pipeline:
     # Which frames are worth a thread.
 
     def is_heavy_request(self, frame: Frame, plan: Plan) -> bool:
-        """Whether masking this request would keep other connections waiting."""
-        return len(frame) >= self._limits.worker_bytes and frame[:2] == _PRODUCE_KEY and plan.acts_at("produce")
+        """Whether this request would keep other connections waiting: by its records, or by a million partitions."""
+        if len(frame) < self._limits.worker_bytes:
+            return False
+        key = int.from_bytes(frame[:2], "big")
+        return key in {apis.FETCH, apis.SHARE_FETCH} or (key == apis.PRODUCE and plan.acts_at("produce"))
 
     def is_heavy_response(self, exchange: Exchange, frame: Frame, plan: Plan) -> bool:
         """Whether masking this response would keep other connections waiting."""
@@ -416,9 +419,6 @@ class _Returning:
     @property
     def version(self) -> int:
         return self.exchange.version
-
-
-_PRODUCE_KEY = apis.PRODUCE.to_bytes(2, "big")
 
 
 _BEFORE_LOGIN = frozenset({apis.API_VERSIONS, apis.SASL_HANDSHAKE, apis.SASL_AUTHENTICATE})

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from wiremask.rules import Direction, Plan
 
 _HEAD_START: Final = 8  # of what a request's header has behind the correlation id
+_HEAD_BYTES: Final = 1024  # of one that is remembered: a client could make it as long as a frame
 _KINDS: Final = frozenset(
     api.key << 16 | version
     for api in (apis.APIS[apis.PRODUCE], apis.APIS[apis.FETCH])
@@ -80,6 +81,9 @@ class Shortcut:
         self._login_steps = -1
         self._is_open = False
         self._client_id: str | None = None
+        self._streamed_by: tuple[Plan, str | None] | None = None  # what let the passage begin: rules and client id
+        self._decided: dict[Direction, Decisions | None] = {}
+        self._named = Decisions(self._is_named)
         self._requests: dict[int, _Way] = {}
         self._responses: dict[int, tuple[Skim, Decisions | None]] = {}
 
@@ -123,6 +127,7 @@ class Shortcut:
             return None
         passage = way.skim.opens(buffer, start, stop, size, way.decisions)
         if passage is not None:
+            self._streamed_by = plan, way.client_id
             if way.skim.number:
                 session.sent(Exchange(way.api, way.version, way.skim.correlation_id, way.client_id))
             metrics.requests.counts[way.api.name] += 1
@@ -136,12 +141,12 @@ class Shortcut:
             RulesChanged: by the rules that are current now, its records should have been masked.
         """
         plan = self._rules.current.plan
+        assert self._streamed_by is not None
+        began_by, client_id = self._streamed_by  # not `_plan`: a response may have come since and begun anew
         if not passage.closes(buffer, start):
             raise MalformedFrame("Produce: what is behind the records does not follow the schema")
-        if plan is not self._plan:
-            self._begin(plan)
-            if not passage.is_clear(self._decisions("produce", plan)):
-                raise RulesChanged("a rule for this topic was applied while a request passed; it is not sent whole")
+        if plan is not began_by and not passage.is_clear(self._decide("produce", plan, client_id)):
+            raise RulesChanged("a rule for this topic was applied while a request passed; it is not sent whole")
 
     def response(self, buffer: bytearray, start: int, stop: int) -> bool:
         """Whether the broker's frame goes on as it is; its exchange is over then."""
@@ -172,6 +177,7 @@ class Shortcut:
         self._login_steps = identity.steps
         self._is_open = not identity.is_pending and not identity.expects_bare_token
         self._client_id = self._session.client_id
+        self._decided.clear()
         self._requests.clear()
         self._responses.clear()
 
@@ -187,13 +193,15 @@ class Shortcut:
         if header.client_id != self._client_id:
             self._session.client_id = header.client_id
             self._begin(plan)
+        if header.body_start - _HEAD_START > _HEAD_BYTES:
+            return None
         head = bytes(frame[_HEAD_START : header.body_start])
         if header.api.key == apis.PRODUCE:
             skim = skim_produce_request(header.version, head)
             decisions = self._decisions("produce", plan)
         else:
             skim = skim_fetch_request(header.version, head, limit_bytes=self._fetch_bytes)
-            decisions = Decisions(self._is_named) if plan.acts_at("fetch") else None
+            decisions = self._named if plan.acts_at("fetch") else None
         way = self._requests[kind] = _Way(header.api, header.version, header.client_id, skim, decisions)
         return way
 
@@ -203,10 +211,16 @@ class Shortcut:
         return skim_fetch_response(exchange.api, exchange.version), self._decisions("fetch", plan)
 
     def _decisions(self, at: Direction, plan: Plan) -> Decisions | None:
+        """Those that all versions of an api share."""
+        if at not in self._decided:
+            self._decided[at] = self._decide(at, plan, self._client_id)
+        return self._decided[at]
+
+    def _decide(self, at: Direction, plan: Plan, client_id: str | None) -> Decisions | None:
         """Which topics no rule touches for this client; None where that is true of all."""
         if not plan.acts_at(at):
             return None
-        rules = self._session.plan_for(plan, self._client_id)
+        rules = self._session.plan_for(plan, client_id)
 
         def is_untouched(topic: str | bytes) -> bool | None:
             name = topic if isinstance(topic, str) else self._topics.name(topic)

@@ -9,6 +9,7 @@ Source: KIP-516.
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class TopicNames:
         """The name that stands for an id, or None while no broker told it."""
         name = self._names.get(topic_id)
         if name is not None:
-            self._names.move_to_end(topic_id)
+            with suppress(KeyError):  # another thread may have learned a name meanwhile, and forgotten this one
+                self._names.move_to_end(topic_id)
         return name
 
     def unknown(self, topic_ids: Iterable[bytes]) -> list[bytes]:

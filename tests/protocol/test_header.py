@@ -106,8 +106,23 @@ def test_tagged_fields_of_a_header_are_stepped_over() -> None:
         b"\2\2\0\1\0",
         b"\x80\x80\x80\x80\x80\0",
         b"\xff\xff\xff\xff\x0f",
+        b"\2\1\0\x81\x80\x80\x80\x10\0",
+        b"\1\1\x80\x80\x80\x80\x10",
+        b"\xe9\7" + b"".join(bytes([tag & 127 | 128, tag >> 7, 0]) for tag in range(1001)),
     ],
-    ids=["none", "no tag", "no size", "short", "twice", "falling", "six bytes", "millions"],
+    ids=[
+        "none",
+        "no tag",
+        "no size",
+        "short",
+        "twice",
+        "falling",
+        "six bytes",
+        "millions",
+        "a tag beyond 31 bits",
+        "a size beyond 31 bits",
+        "1001 of them",
+    ],
 )
 def test_tagged_fields_that_contradict_the_bytes_are_refused(tags: bytes) -> None:
     with pytest.raises(MalformedFrame):

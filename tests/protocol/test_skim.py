@@ -153,6 +153,26 @@ def test_a_topic_is_decided_once_and_a_doubt_is_not_remembered() -> None:
     assert asked == ["a", "b", "b"]
 
 
+@pytest.mark.parametrize(("length", "asked"), [(249, 1), (250, 3)])
+def test_a_name_longer_than_any_topic_has_is_not_remembered(length: int, asked: int) -> None:
+    questions: list[str | bytes] = []
+    decisions = Decisions(lambda topic: questions.append(topic) is None)
+    skim, head = skim_of("ProduceRequest", 9)
+    frame = bytearray(head + produce_of(9, "x" * length, b"records", acks=1))
+
+    assert all(skim.passes(frame, 0, len(frame), decisions) for _ in range(3))
+    assert len(questions) == asked
+
+
+@pytest.mark.parametrize(("topics", "passed"), [(1024, True), (1025, False)])
+def test_a_message_of_very_many_topics_takes_the_long_way(topics: int, passed: bool) -> None:
+    skim, head = skim_of("ProduceRequest", 9)
+    frame = bytearray(head + produce_of(9, "clear", b"records", acks=1, topics=topics))
+
+    assert skim.passes(frame, 0, len(frame), Decisions(lambda _: True)) == passed
+    assert skim.passes(frame, 0, len(frame))
+
+
 def produce_of(version: int, topic: str, records: bytes, *, acks: int, partitions: int = 1, topics: int = 1) -> bytes:
     named = {"name": topic} if version < 13 else {"topic_id": topic.encode().ljust(16, b".")}
     return ORACLES["ProduceRequest"].encode(
