@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from wiremask.proxy.address import Address
 
-__all__ = ["Config", "ConfigError", "ConfigInvalid", "load", "render"]
+__all__ = ["Config", "ConfigError", "ConfigInvalid", "load", "load_as", "render"]
+
+S = TypeVar("S", bound=Section)
 
 _EVERY_HOST = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -78,19 +80,33 @@ def load(
     Raises:
         ConfigInvalid: with every fault.
     """
+    return load_as(Config, path, env, options)
+
+
+def load_as(
+    model: type[S],
+    path: Path | None = None,
+    env: Mapping[str, str] = os.environ,
+    options: Mapping[KeyPath, tuple[str, object]] | None = None,
+) -> S:
+    """Reads and checks a configuration of another model, in the same way.
+
+    Raises:
+        ConfigInvalid: with every fault.
+    """
     written = Written()
     if path is not None:
-        read_file(written, path, Config)
-    read_environment(written, env, Config)
+        read_file(written, path, model)
+    read_environment(written, env, model)
     for target, (option, value) in (options or {}).items():
         put(written, target, value, f"option {option}")
     if written.errors:
         raise ConfigInvalid(written.errors)
     try:
         # By the names of the file alone: `frame_bytes` is Python's name for it, and a second spelling is one too many.
-        return Config.model_validate(written.tree, by_alias=True, by_name=False)
+        return model.model_validate(written.tree, by_alias=True, by_name=False)
     except ValidationError as invalid:
-        errors = [error for details in invalid.errors(include_url=False) for error in _faults(details, written)]
+        errors = [error for details in invalid.errors(include_url=False) for error in _faults(details, written, model)]
         raise ConfigInvalid(errors) from None
 
 
@@ -165,7 +181,7 @@ def _leads_to(server: Address, listener: ListenerConfig) -> bool:
     return server.host == bound or (is_here and (bound in _EVERY_HOST or _may_be_same_host(server.host, bound)))
 
 
-def _faults(details: ErrorDetails, written: Written) -> Iterator[ConfigError]:
+def _faults(details: ErrorDetails, written: Written, model: type[Section]) -> Iterator[ConfigError]:
     """An error of pydantic's, at the place that it is about and in words that say what to write."""
     context: dict[str, Any] = details.get("ctx", {})
     if details["type"] == "conflict":
@@ -181,7 +197,7 @@ def _faults(details: ErrorDetails, written: Written) -> Iterator[ConfigError]:
         return
     if details["type"] == "extra_forbidden":
         place = written.keys.get(path, written.place(path))
-        advice = suggest(str(path[-1]), _keys_beside(path))
+        advice = suggest(str(path[-1]), _keys_beside(model, path))
         yield ConfigError(place=place, message=f"{_dotted(path)}: there is no such key; {advice}")
         return
     said = _SAID.get(details["type"])
@@ -223,9 +239,9 @@ _SAID = {
 """Pydantic's kinds of error in the words of someone who writes the file; the kinds that are left keep its own."""
 
 
-def _keys_beside(path: KeyPath) -> list[str]:
+def _keys_beside(model: type[Section], path: KeyPath) -> list[str]:
     """The keys that the mapping which holds `path` may have."""
-    section: Any = Config
+    section: Any = model
     for step in path[:-1]:
         if isinstance(step, int):
             continue

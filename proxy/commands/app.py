@@ -122,6 +122,16 @@ def config(context: typer.Context) -> None:
 
 
 @app.command()
+def webhook(
+    file: Annotated[Path, typer.Option("--config", metavar="FILE", exists=True, help="Its configuration (YAML).")],
+) -> None:
+    """Serve the admission webhook of Kubernetes, which adds the proxy to pods and checks ConfigMaps of rules."""
+    from wiremask.proxy.commands.webhook import webhook as serve  # noqa: PLC0415
+
+    raise typer.Exit(serve(file))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from wiremask import __version__  # noqa: PLC0415

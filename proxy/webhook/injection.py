@@ -1,0 +1,209 @@
+"""Adds the sidecar to a pod, and refuses pods that could get round it.
+
+A pod cannot bring a sidecar of its own: what carries the reserved names is replaced. Nor can an application switch its
+masking off: an annotation that is not one of the overrides below is refused, and opting out takes a ServiceAccount that
+the platform has listed.
+
+What a pod may say about its sidecar, each as an annotation:
+
+    wiremask.dev/bootstrap-variables: KAFKA_BROKERS,SPRING_KAFKA_BOOTSTRAP_SERVERS   more variables to set
+    wiremask.dev/log-level: debug
+    wiremask.dev/cpu, wiremask.dev/memory, wiremask.dev/memory-limit: quantities
+    wiremask.dev/inject: "false"   only with a listed ServiceAccount
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from wiremask.proxy.webhook.review import Allowed, Answer, Json, Question, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+PREFIX: Final = "wiremask.dev/"
+INJECT: Final = PREFIX + "inject"
+INJECTED: Final = PREFIX + "injected"
+VARIABLES: Final = PREFIX + "bootstrap-variables"
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?")
+_LEVELS = frozenset({"debug", "info", "warning", "error"})
+
+_SHARED: Final = {
+    "shareProcessNamespace": "every container could read the sidecar's memory",
+    "hostPID": "the node's processes and the sidecar could read each other's memory",
+    "hostNetwork": "every process on the node could use the sidecar's credentials",
+}
+"""What a pod must not share, and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sidecar:
+    """What is added to a pod, as Kubernetes writes it.
+
+    Attributes:
+        container: an init container with `restartPolicy: Always`; its name is reserved.
+        volumes: what it mounts; their names are reserved.
+        bootstrap: where clients in the pod find the proxy, HOST:PORT.
+        variables: the environment variables that are set to it in every other container.
+        digest: tells one version of all this from another.
+    """
+
+    container: Json = field(repr=False)
+    volumes: tuple[Json, ...] = field(repr=False)
+    bootstrap: str
+    variables: tuple[str, ...]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """The name of the container."""
+        name: str = self.container["name"]
+        return name
+
+    @property
+    def volume_names(self) -> frozenset[str]:
+        """The names of the volumes."""
+        return frozenset(volume["name"] for volume in self.volumes)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The Secrets that it reads: keys, and the credential that the broker accepts."""
+        return _secrets_of(self.volumes, [self.container])
+
+
+def inject(question: Question, sidecar: Sidecar, *, may_opt_out: frozenset[str]) -> Answer:
+    """Answers for a new pod.
+
+    Args:
+        may_opt_out: the ServiceAccounts, as NAMESPACE/NAME, whose pods may go without a sidecar.
+    """
+    pod = copy.deepcopy(question.object)
+    metadata, spec = pod.setdefault("metadata", {}), pod.setdefault("spec", {})
+    annotations = metadata.get("annotations") or {}
+    account = f"{question.namespace}/{spec.get('serviceAccountName') or 'default'}"
+    if annotations.get(INJECT) == "false":
+        if account in may_opt_out:
+            return Allowed()
+        return Refused(message=f"pods of ServiceAccount {account} may not opt out; delete the annotation {INJECT}")
+    fault = _unknown_annotation(annotations) or _reserved(spec, sidecar) or _secret(spec, sidecar) or _shared(spec)
+    if fault is not None:
+        return Refused(message=fault)
+
+    ours = copy.deepcopy(sidecar.container)
+    for name, (is_sound, put, form) in _OVERRIDES.items():
+        if name in annotations:
+            value = str(annotations[name])
+            if not is_sound(value):
+                return Refused(message=f"the annotation {name} is {form}")
+            put(ours, value)
+    variables = [*sidecar.variables, *_more_variables(annotations)]
+    others = [container for container in spec.get("initContainers") or [] if container.get("name") != sidecar.name]
+    for container in (*others, *spec.get("containers", ())):
+        _set_variables(container, variables, sidecar.bootstrap)
+    # First, so that init containers of the application that use Kafka come after it.
+    spec["initContainers"] = [ours, *others]
+    kept = [volume for volume in spec.get("volumes") or [] if volume.get("name") not in sidecar.volume_names]
+    spec["volumes"] = [*kept, *copy.deepcopy(sidecar.volumes)]
+    metadata["annotations"] = {**annotations, INJECTED: sidecar.digest}
+    return Allowed(changed=pod)
+
+
+def _unknown_annotation(annotations: Json) -> str | None:
+    known = {INJECT, INJECTED, VARIABLES, *_OVERRIDES}
+    unknown = sorted(name for name in annotations if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        return f"an application cannot set {unknown[0]}; known are {', '.join(sorted(known - {INJECTED}))}"
+    if annotations.get(INJECT, "true") != "true":
+        return f'the annotation {INJECT} is "true" or "false"'
+    names = _more_variables(annotations)
+    if VARIABLES in annotations and not all(map(_VARIABLE.fullmatch, names)):
+        return f"the annotation {VARIABLES} is names of environment variables, with commas"
+    return None
+
+
+def _more_variables(annotations: Json) -> list[str]:
+    return [name.strip() for name in str(annotations[VARIABLES]).split(",")] if VARIABLES in annotations else []
+
+
+def _reserved(spec: Json, sidecar: Sidecar) -> str | None:
+    """What of the pod uses a name that is the sidecar's."""
+    others = [container for container in spec.get("initContainers") or [] if container.get("name") != sidecar.name]
+    for container in (*spec.get("containers", ()), *others):
+        if container.get("name") == sidecar.name:
+            return f"the container name {sidecar.name} is the sidecar's; choose another"
+        devices = [*(container.get("volumeMounts") or ()), *(container.get("volumeDevices") or ())]
+        if any(mount.get("name") in sidecar.volume_names for mount in devices):
+            return f"container {container.get('name')} mounts a volume of the sidecar, which may hold keys; delete it"
+    return None
+
+
+def _secret(spec: Json, sidecar: Sidecar) -> str | None:
+    """What of the pod reads a Secret that is for the sidecar alone."""
+    volumes = [volume for volume in spec.get("volumes") or [] if volume.get("name") not in sidecar.volume_names]
+    containers = [one for one in spec.get("initContainers") or [] if one.get("name") != sidecar.name]
+    read = _secrets_of(volumes, [*containers, *spec.get("containers", ())]) & sidecar.secrets
+    return f"the Secret {min(read)} is for the sidecar alone; delete what refers to it" if read else None
+
+
+def _secrets_of(volumes: Iterable[Json], containers: Iterable[Json]) -> frozenset[str]:
+    """The names of the Secrets that these volumes and environments refer to."""
+    found: set[str | None] = set()
+    for volume in volumes:
+        found.add((volume.get("secret") or {}).get("secretName"))
+        for source in (volume.get("projected") or {}).get("sources") or ():
+            found.add((source.get("secret") or {}).get("name"))
+    for container in containers:
+        for source in container.get("envFrom") or ():
+            found.add((source.get("secretRef") or {}).get("name"))
+        for entry in container.get("env") or ():
+            found.add(((entry.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name"))
+    return frozenset(name for name in found if name is not None)
+
+
+def _shared(spec: Json) -> str | None:
+    for name, why in _SHARED.items():
+        if spec.get(name):
+            return f"{name} is not allowed beside the sidecar: {why}; delete it"
+    return None
+
+
+def _set_variables(container: Json, names: list[str], bootstrap: str) -> None:
+    """Sets variables where they stand, or first, so that others may refer to them."""
+    env = [dict(entry) for entry in container.get("env") or []]
+    for name in reversed(names):
+        wanted = {"name": name, "value": bootstrap}
+        places = [place for place, entry in enumerate(env) if entry.get("name") == name]
+        for place in places:
+            env[place] = wanted
+        if not places:
+            env.insert(0, wanted)
+    container["env"] = env
+
+
+def _put_level(container: Json, value: str) -> None:
+    _set_variables(container, ["WIREMASK_LOG__LEVEL"], value)
+
+
+def _put_resource(kind: str, name: str) -> Callable[[Json, str], None]:
+    def put(container: Json, value: str) -> None:
+        container.setdefault("resources", {}).setdefault(kind, {})[name] = value
+
+    return put
+
+
+def _is_quantity(text: str) -> bool:
+    return _QUANTITY.fullmatch(text) is not None
+
+
+_OVERRIDES: Final[dict[str, tuple[Callable[[str], bool], Callable[[Json, str], None], str]]] = {
+    PREFIX + "log-level": (_LEVELS.__contains__, _put_level, "debug, info, warning or error"),
+    PREFIX + "cpu": (_is_quantity, _put_resource("requests", "cpu"), 'a quantity, such as "250m"'),
+    PREFIX + "memory": (_is_quantity, _put_resource("requests", "memory"), 'a quantity, such as "192Mi"'),
+    PREFIX + "memory-limit": (_is_quantity, _put_resource("limits", "memory"), 'a quantity, such as "512Mi"'),
+}
+"""What an application may change of its sidecar: whether a value is sound, how it is put, and what it is."""

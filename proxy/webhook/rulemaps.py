@@ -1,0 +1,86 @@
+"""Answers for a ConfigMap of rules: what `wiremask check` refuses, `kubectl apply` refuses, with file, line and column.
+
+The keys that the rules name lie in Secrets that this process may not read. Stand-ins take their place, so all is
+checked but tests whose result hangs on a key.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import TYPE_CHECKING
+
+from wiremask.proxy.webhook.review import Allowed, Answer, Json, Question, Refused
+from wiremask.rules import RuleSetInvalid, compile_ruleset
+
+if TYPE_CHECKING:
+    from wiremask.rules import KeyReference, Plan, RuleError
+
+LABEL = "wiremask.dev/rules"
+SHOWN_FAULTS = 20
+"""How many faults a refusal shows; the rest are counted."""
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+class _StandIns:
+    """A random key for each that is asked for."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def resolve(self, _reference: KeyReference) -> str:
+        self.asked = True
+        return "base64:" + base64.b64encode(secrets.token_bytes(32)).decode("ascii")
+
+
+def validate(question: Question, *, json_depth: int) -> Answer:
+    """Answers for a ConfigMap that holds rules, or is about to."""
+    if not _holds_rules(question.object):
+        if question.operation != "DELETE" and _holds_rules(question.old):
+            return Refused(message=f'the label {LABEL}: "true" is what has these rules checked; keep it')
+        return Allowed()
+    binary = sorted(name for name in question.object.get("binaryData") or () if name.endswith(_SUFFIXES))
+    if binary:
+        return Refused(message=f"{binary[0]} is not UTF-8 (it stands under binaryData); save the file as UTF-8")
+    texts = rule_texts(question.object)
+    if not texts:
+        return Refused(message="the ConfigMap holds no *.yaml or *.yml file; put a rule file there")
+    try:
+        _, untested = compile_without_keys(texts, json_depth=json_depth)
+    except RuleSetInvalid as invalid:
+        return Refused(message=_listed(invalid.errors))
+    return Allowed(warnings=tuple(f"{fault} (not decided: this test needs the key)" for fault in untested))
+
+
+def compile_without_keys(texts: dict[str, str], *, json_depth: int) -> tuple[Plan, tuple[RuleError, ...]]:
+    """Compiles rules with stand-ins for their keys; gives also the tests that failed, which may be for that reason.
+
+    Raises:
+        RuleSetInvalid: with every fault.
+    """
+    keys = _StandIns()
+    try:
+        return compile_ruleset(texts, keys.resolve, json_depth=json_depth, run_tests=True), ()
+    except RuleSetInvalid as invalid:
+        if not keys.asked:
+            raise
+        plan = compile_ruleset(texts, _StandIns().resolve, json_depth=json_depth, run_tests=False)
+        return plan, invalid.errors
+
+
+def rule_texts(config_map: Json) -> dict[str, str]:
+    """The rule files of a ConfigMap, by name, as the kubelet would lay them."""
+    data = config_map.get("data") or {}
+    return {name: text for name, text in data.items() if name.endswith(_SUFFIXES) and not name.startswith(".")}
+
+
+def _holds_rules(config_map: Json) -> bool:
+    labels = (config_map.get("metadata") or {}).get("labels") or {}
+    return bool(labels.get(LABEL) == "true")
+
+
+def _listed(faults: tuple[RuleError, ...]) -> str:
+    shown = "\n".join(str(fault) for fault in faults[:SHOWN_FAULTS])
+    more = len(faults) - SHOWN_FAULTS
+    return f"the rules are invalid:\n{shown}" + (f"\nand {more} more" if more > 0 else "")
