@@ -135,7 +135,7 @@ def test_no_text_is_found_in_the_output(mask: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("mask", HIDING)
-@given(number=st.integers(10**5, 10**18))
+@given(number=st.integers(10**5, 10**18).filter(lambda number: set(str(number)) != {"9"}))  # `pattern` makes nines
 @settings(max_examples=15, deadline=None)
 def test_no_number_is_found_in_the_output(mask: str, number: int) -> None:
     masked = run(mask, write([number, str(number)]))
