@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wiremask.proxy.loading import load_rules
-from wiremask.rules import Client
-from wiremask.rules.automaton import AutomatonTooLarge
+from wiremask.rules import Client, RulesClash
 from wiremask.rules.outcome import UNCHANGED, MaskedTooLarge
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def _mask_value(
         if plan is None:
             return original
         outcome = plan.mask(original, array("i", (0, len(original))))
-    except (AutomatonTooLarge, MaskedTooLarge) as error:
+    except (RulesClash, MaskedTooLarge) as error:
         raise MaskingRefused(rule=None, reason=str(error)) from None
     for failure in outcome.failures:
         rule = plan.rules[failure.rule].name if failure.rule >= 0 else None

@@ -42,11 +42,11 @@ from wiremask.protocol.splice import size_of
 from wiremask.proxy.growth import leave_out_what_outgrew, tell_outgrown
 from wiremask.proxy.log import logger
 from wiremask.proxy.masking import Work, mask_fetched, mask_produced
-from wiremask.proxy.refusals import LoginUnfinished, RulesTooLarge, TopicUnknown, code_for_reader, refusal, tell_refused
+from wiremask.proxy.refusals import LoginUnfinished, RulesUnfit, TopicUnknown, code_for_reader, refusal, tell_refused
 from wiremask.proxy.session import Exchange, Pieces, Session
 from wiremask.proxy.shortcut import Shortcut
 from wiremask.proxy.steps import Forward, LookUp, Reply, RequestStep, ResponseStep, answer, exchange_of
-from wiremask.rules import AutomatonTooLarge
+from wiremask.rules import RulesClash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -431,8 +431,8 @@ def _match(plan: ClientPlan, name: str | None, at: Direction) -> TopicPlan | Non
         return None
     try:
         return plan.match(name, at)
-    except AutomatonTooLarge as error:
-        raise RulesTooLarge(f"the rules that meet on topic {name} are too large together: name fewer paths") from error
+    except RulesClash as error:
+        raise RulesUnfit(f"the rules that meet on topic {name} cannot act together: {error}") from error
 
 
 def _mask_produced(

@@ -25,8 +25,8 @@ class TopicUnknown(RecordsError):
     kafka_code = ErrorCode.UNKNOWN_TOPIC_ID
 
 
-class RulesTooLarge(ProtocolError):
-    """Rules that met first on this topic are too many to be compiled together."""
+class RulesUnfit(ProtocolError):
+    """Rules that met first on this topic cannot be compiled together."""
 
 
 class LoginUnfinished(ProtocolError):

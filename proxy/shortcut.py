@@ -28,7 +28,7 @@ from wiremask.protocol.messages.skims import (
 from wiremask.protocol.skim import Decisions, Passage, Skim, kind_at
 from wiremask.proxy import metrics
 from wiremask.proxy.session import Exchange
-from wiremask.rules import AutomatonTooLarge
+from wiremask.rules import RulesClash
 
 if TYPE_CHECKING:
     from wiremask.proxy.reload import RuleSource
@@ -228,7 +228,7 @@ class Shortcut:
                 return None
             try:
                 return rules.match(name, at) is None
-            except AutomatonTooLarge:
+            except RulesClash:
                 return None
 
         return Decisions(is_untouched)

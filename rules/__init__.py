@@ -11,7 +11,8 @@ At load, in this order:
     language.py     files and rules, with keyring.py (keys.py), topics.py and fields.py (selector.py, maskwords.py
                     and what it names, idempotence.py), condition.py; out come rule.py's values
     ruletests.py    the tests that rules carry
-    plan.py         rules -> Plan; per topic, automaton.py joins the paths of all its rules into one machine
+    plan.py         rules -> Plan; per topic, formats.py makes the masker of its format, and automaton.py joins the
+                    paths of all its rules into one machine
 
 For each batch:
 
@@ -23,9 +24,8 @@ For who holds the keys, reveal.py turns the rules round.
 README.md beside this file is the reference of the language.
 """
 
-from wiremask.rules.automaton import AutomatonTooLarge
 from wiremask.rules.condition import Client
-from wiremask.rules.errors import KeyUnavailable, RuleError, RuleSetInvalid
+from wiremask.rules.errors import KeyUnavailable, RuleError, RulesClash, RuleSetInvalid
 from wiremask.rules.keys import KeyReference
 from wiremask.rules.language import compile_ruleset
 from wiremask.rules.outcome import Failure, Outcome, Reason
@@ -33,7 +33,6 @@ from wiremask.rules.plan import ClientPlan, Plan, TopicPlan
 from wiremask.rules.rule import Direction, Field, Rule
 
 __all__ = [
-    "AutomatonTooLarge",
     "Client",
     "ClientPlan",
     "Direction",
@@ -47,6 +46,7 @@ __all__ = [
     "Rule",
     "RuleError",
     "RuleSetInvalid",
+    "RulesClash",
     "TopicPlan",
     "compile_ruleset",
 ]

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wiremask.rules.errors import RulesClash
 from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify, OnUnmaskable
 from wiremask.rules.selector import Index, Name, Path, Wildcard
 
@@ -27,7 +28,7 @@ TRANSITIONS_LIMIT = 1 << 18
 DEAD = 0
 
 
-class AutomatonTooLarge(ValueError):
+class AutomatonTooLarge(RulesClash):
     """The paths multiply into more states or transitions than a walker should hold."""
 
 

@@ -49,6 +49,10 @@ class RuleSetInvalid(Exception):
         return "\n".join(str(error) for error in self.errors)
 
 
+class RulesClash(ValueError):
+    """Rules that meet on one topic and cannot act together. The text says why, and quotes nothing."""
+
+
 class KeyUnavailable(Exception):
     """A key reference leads to no text. `reason` says why and never holds any part of a key."""
 

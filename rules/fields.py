@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from wiremask.rules.formatchecks import check_text_fields
 from wiremask.rules.idempotence import fault_when_repeated
 from wiremask.rules.masks import Drop
 from wiremask.rules.maskwords import read_mask
-from wiremask.rules.rule import Field
+from wiremask.rules.rule import Field, Part
 from wiremask.rules.selector import Path, PathInvalid, canonical, read_path, write_path
 from wiremask.rules.shape import Words, member, read_items, read_members, read_text, read_word
 from wiremask.rules.source import Node, Scalar, place_in
@@ -17,14 +18,15 @@ from wiremask.rules.traits import is_reversible, with_path
 if TYPE_CHECKING:
     from wiremask.rules.errors import Faults, Mark
     from wiremask.rules.keyring import KeyRing
+    from wiremask.rules.rule import Format
 
 VALUE = Words(of="`value`", known=("format", "fields"), required=("fields",), later=("unlisted",))
 KEY = Words(of="`key`", known=("format", "fields"), required=("fields",))
 HEADER = Words(of="a header", known=("name", "mask"), required=("name", "mask"))
 FIELD = Words(of="a field", known=("path", "mask"), required=("mask",), later=("detect",))
 
-FORMATS = ("json",)
-LATER_FORMATS = ("text", "auto", "avro", "protobuf")
+FORMATS = ("json", "text", "auto")
+LATER_FORMATS = ("avro", "protobuf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,8 @@ class _Place:
     mask: Mark
 
 
-def read_value(node: Node, *, twice: bool, undo: str | None, keys: KeyRing, faults: Faults) -> tuple[Field, ...] | None:
-    """Reads `value` into its fields, in order of precedence; None if a fault was reported.
+def read_value(node: Node, *, twice: bool, undo: str | None, keys: KeyRing, faults: Faults) -> Part | None:
+    """Reads `value`; None if a fault was reported.
 
     Args:
         node: what stands under `value`.
@@ -49,9 +51,8 @@ def read_value(node: Node, *, twice: bool, undo: str | None, keys: KeyRing, faul
     members = read_members(node, VALUE, faults)
     if members is None:
         return None
-    form = member(members, "format")
-    if form is not None:
-        read_word(form, "format", FORMATS, faults, later=LATER_FORMATS)
+    form_node = member(members, "format")
+    form = "json" if form_node is None else read_word(form_node, "format", FORMATS, faults, later=LATER_FORMATS)
     unlisted = member(members, "unlisted")
     if unlisted is not None:
         read_mask(unlisted, keys, faults)
@@ -66,7 +67,17 @@ def read_value(node: Node, *, twice: bool, undo: str | None, keys: KeyRing, faul
         for field, place in fields:
             if is_reversible(field.mask):
                 faults.add(place.mask, undo)
-    return tuple(field for field, _ in fields) if len(faults.found) == before else None
+    if form is not None and form_node is not None:
+        check_text_fields(
+            cast("Format", form),
+            [(field, place.path, place.mask) for field, place in fields],
+            mark=form_node.mark,
+            twice=twice,
+            faults=faults,
+        )
+    if len(faults.found) > before:
+        return None
+    return Part(format=cast("Format", form), fields=tuple(field for field, _ in fields))
 
 
 def check_key(node: Node, *, keys: KeyRing, faults: Faults) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from wiremask.rules.automaton import AutomatonTooLarge
 from wiremask.rules.condition import Condition, ConditionInvalid, read_condition
-from wiremask.rules.errors import Faults, Mark, RuleError, RuleSetInvalid
+from wiremask.rules.errors import Faults, Mark, RuleError, RulesClash, RuleSetInvalid
 from wiremask.rules.fields import check_headers, check_key, read_value
 from wiremask.rules.keyring import KeyRing
 from wiremask.rules.metadata import Metadata, read_metadata, read_name
@@ -194,14 +194,14 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
     value = member(members, "value")
     if value is None and "key" not in members and "headers" not in members:
         faults.add(node.mark, "a rule lacks `value`; add value: {fields: [{path: ..., mask: ...}]}")
-    fields = None
+    part = None
     if value is not None:
-        fields = read_value(value, twice=len(at) == len(DIRECTIONS), undo=undo, keys=reading.keys, faults=faults)
+        part = read_value(value, twice=len(at) == len(DIRECTIONS), undo=undo, keys=reading.keys, faults=faults)
     on_unreadable = _read_policy(members, "onUnreadable", faults)
     on_unmaskable = _read_policy(members, "onUnmaskable", faults)
     tests_node = member(members, "tests")
     tests = () if tests_node is None else read_tests(tests_node, faults)
-    if len(faults.found) > before or name is None or name_node is None or topics is None or fields is None:
+    if len(faults.found) > before or name is None or name_node is None or topics is None or part is None:
         return
     rule = Rule(
         name=name,
@@ -210,7 +210,8 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
         column=name_node.mark.column,
         topics=topics,
         at=at,
-        fields=fields,
+        fields=part.fields,
+        format=part.format,
         client=client,
         on_unreadable=cast("OnUnreadable", on_unreadable),
         on_unmaskable=cast("OnUnmaskable", on_unmaskable),
@@ -326,7 +327,7 @@ def _try_rule(rule: Rule, tests: tuple[RuleTest, ...], faults: Faults, json_dept
     at: Direction = "produce" if "produce" in rule.at else "fetch"
     try:
         plan = TopicPlan([rule], at, json_depth=json_depth)
-    except AutomatonTooLarge:
+    except RulesClash:
         faults.add(Mark(rule.line, rule.column), "the paths of this rule multiply; write fewer `..` and `*`")
         return
     try_tests(tests, plan, faults)
@@ -344,10 +345,12 @@ def _try_topics(plan: Plan) -> None:
                 try:
                     if pattern.sample is not None:
                         plan.try_topic(pattern.sample, at)
-                except AutomatonTooLarge:
+                except RulesClash as clash:
                     message = (
                         "the paths of all rules for one of these topics multiply; "
                         "write fewer `..` and `*`, or topics that overlap less"
+                        if isinstance(clash, AutomatonTooLarge)
+                        else str(clash)
                     )
                     faults.setdefault(rule.file, Faults(file=rule.file)).add(Mark(rule.line, rule.column), message)
     errors = sorted({error for found in faults.values() for error in found.found})

@@ -13,9 +13,9 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from wiremask.rules.automaton import AutomatonTooLarge, Selection
+from wiremask.rules.automaton import Selection
 from wiremask.rules.condition import NOBODY, Client
-from wiremask.rules.jsonmask import JsonMasker
+from wiremask.rules.formats import Setting, common_format, make_masker
 from wiremask.rules.traits import binds_topic
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class TopicPlan:
         """Compiles the rules; `topic` is for masks that bind their outputs to it.
 
         Raises:
-            AutomatonTooLarge: the paths of these rules multiply beyond what the kernel should hold.
+            RulesClash: the paths of these rules multiply beyond what the kernel should hold, or some read the value as
+                text and others as JSON.
         """
         self.rules = tuple(rules)
         self.at = at
@@ -72,9 +73,8 @@ class TopicPlan:
         ]
         reject = at == "produce" and any(rule.on_unreadable == "reject" for rule in self.rules)
         on_unreadable: OnUnreadable = "reject" if reject else "redact"
-        self._masker = JsonMasker(
-            selections, rules=len(self.rules), depth_limit=json_depth, on_unreadable=on_unreadable, topic=topic
-        )
+        setting = Setting(rules=len(self.rules), json_depth=json_depth, topic=topic, on_unreadable=on_unreadable)
+        self._masker = make_masker(common_format(rule.format for rule in self.rules), selections, setting)
 
     def mask(self, buffer: bytes | bytearray | memoryview, values: array[int]) -> Outcome:
         """Masks a batch of values. The work is done without the interpreter's lock.
@@ -183,8 +183,8 @@ class Plan:
         TOPICS_REMEMBERED, DECISIONS_REMEMBERED and PROGRAMS_REMEMBERED.
 
         Raises:
-            AutomatonTooLarge: rules that met first on this topic are too many or too general to compile together
-                (`compile_ruleset` tries all topics that the ruleset names). The values must not pass.
+            RulesClash: rules that met first on this topic cannot be compiled together: too many, too general, of
+                different formats (`compile_ruleset` tries all topics that the ruleset names). The values must not pass.
         """
         parts = self._matches.get((topic, at))
         if parts is None:
@@ -201,7 +201,7 @@ class Plan:
         """Compiles what happens to a topic where every condition holds, and where none can be decided.
 
         Raises:
-            AutomatonTooLarge: the rules that meet on it are too large together.
+            RulesClash: the rules that meet on it cannot act together.
         """
         matched = self._find(topic, at)
         bound = self._bound(matched, topic)
@@ -272,4 +272,4 @@ class _PlanForClient:
         return self._plan.match(topic, at, self._client)
 
 
-__all__ = ["AutomatonTooLarge", "ClientPlan", "Plan", "TopicPlan"]
+__all__ = ["ClientPlan", "Plan", "TopicPlan"]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wiremask.rules.selector import Path
     from wiremask.rules.topics import TopicFilter
 
+Format = Literal["json", "text", "auto"]
 Direction = Literal["produce", "fetch"]
 DIRECTIONS: tuple[Direction, Direction] = ("produce", "fetch")
 
@@ -35,6 +36,18 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a rule does to one part of a record.
+
+    Attributes:
+        fields: in order of precedence, the first that selects a leaf decides it.
+    """
+
+    format: Format = "json"
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One rule of a ruleset.
 
@@ -43,7 +56,8 @@ class Rule:
         file: the file that holds the rule.
         line: of the rule's name, counted from 1; so is `column`.
         at: the directions that the rule acts in; at least one.
-        fields: in order of precedence, the first that selects a leaf decides it; at least one.
+        fields: of the value, in order of precedence, the first that selects a leaf decides it.
+        format: of the value.
         client: what must hold of the client for the rule to act; None if it acts for every client.
         on_unreadable: what a produced value that is no valid JSON comes to.
         on_unmaskable: what a produced value comes to if a field has a type that its mask does not take.
@@ -56,6 +70,7 @@ class Rule:
     topics: TopicFilter
     at: frozenset[Direction]
     fields: tuple[Field, ...]
+    format: Format = "json"
     client: Condition | None = None
     on_unreadable: OnUnreadable = "reject"
     on_unmaskable: OnUnmaskable = "reject"

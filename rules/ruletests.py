@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from wiremask.rules.outcome import MaskedTooLarge
-from wiremask.rules.shape import Words, read_items, read_members, read_switch
+from wiremask.rules.shape import Words, expected, read_items, read_members, read_switch
 from wiremask.rules.source import Broken, Mapping, Node, Scalar
 from wiremask.rules.source import Sequence as ItemSequence
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from wiremask.rules.errors import Faults, Mark
     from wiremask.rules.plan import TopicPlan
+    from wiremask.rules.rule import Format
 
 TEST = Words(of="a test", known=("in", "out", "rejected"), required=("in",))
 
@@ -37,12 +38,12 @@ class RuleTest:
     """One value and what must become of it.
 
     Attributes:
-        value: the value as JSON text.
+        given: the value.
         expected: what it must become; None if it must be rejected.
         mark: the place of the test's `out` or `rejected`.
     """
 
-    value: bytes
+    given: Node
     expected: Node | None
     mark: Mark
 
@@ -58,10 +59,14 @@ def read_tests(node: Node, faults: Faults) -> tuple[RuleTest, ...]:
 
 
 def try_tests(tests: Sequence[RuleTest], plan: TopicPlan, faults: Faults) -> None:
-    """Runs a rule's tests and records each that fails."""
+    """Runs the tests of a rule, of which the plan is, and records each that fails."""
+    form = plan.rules[0].format
     for test in tests:
+        value = _value(test.given, form, faults)
+        if value is None:
+            continue
         try:
-            outcome = plan.mask(test.value, array("i", (0, len(test.value))))
+            outcome = plan.mask(value, array("i", (0, len(value))))
         except MaskedTooLarge:
             faults.add(test.mark, "the masked value is too large for a test; write a smaller `in`")
             continue
@@ -76,8 +81,8 @@ def try_tests(tests: Sequence[RuleTest], plan: TopicPlan, faults: Faults) -> Non
             faults.add(test.mark, "the rule does not reject this value; write `out` with the masked value")
             continue
         start, length = outcome.spans
-        masked = test.value if start < 0 else bytes(memoryview(outcome.values)[start : start + length])
-        difference = _difference(test.expected, json.loads(masked, parse_int=_Number, parse_float=_Number))
+        masked = value if start < 0 else bytes(memoryview(outcome.values)[start : start + length])
+        difference = _difference(test.expected, _read(masked, test.expected, form))
         if difference is not None:
             mark, what = difference
             faults.add(mark, f"the rule's own test fails: {what}; correct `out`, or the rule")
@@ -90,26 +95,42 @@ def _read_test(node: Node, faults: Faults) -> RuleTest | None:
     if ("out" in members) == ("rejected" in members):
         faults.add(node.mark, "a test has exactly one of `out` and `rejected: true`")
         return None
-    value = _encode(members["in"].value)
+    given = members["in"].value
+    is_sound = _text(given) is not None
     if "rejected" in members:
         rejected = members["rejected"].value
         if read_switch(rejected, "rejected", faults) is False:
             faults.add(rejected.mark, "`rejected` is true where it stands; write `out` instead")
             return None
-        return None if value is None else RuleTest(value=value, expected=None, mark=members["rejected"].mark)
-    expected = members["out"].value
-    if value is None or _encode(expected) is None:
+        return RuleTest(given=given, expected=None, mark=members["rejected"].mark) if is_sound else None
+    wanted = members["out"].value
+    if not is_sound or _text(wanted) is None:
         return None
-    return RuleTest(value=value, expected=expected, mark=members["out"].mark)
+    return RuleTest(given=given, expected=wanted, mark=members["out"].mark)
 
 
-def _encode(node: Node) -> bytes | None:
-    """The node as JSON text, numbers as they are written; None if any part of it is broken."""
-    text = _text(node)
-    return None if text is None else text.encode("utf-8")
+def _value(node: Node, form: Format, faults: Faults) -> bytes | None:
+    """The value of a record that the node stands for; None, reported, if the format has no such value."""
+    if form != "json" and isinstance(node, Scalar) and node.kind == "text":
+        return node.text.encode("utf-8")
+    if form == "text":
+        expected(node, "values of `format: text` are texts; quote it", faults)
+        return None
+    return (_text(node) or "").encode("utf-8")
+
+
+def _read(masked: bytes, wanted: Node, form: Format) -> object:
+    """The masked value as what is expected of it can be compared with: a text, or JSON."""
+    if form != "json" and isinstance(wanted, Scalar) and wanted.kind == "text":
+        return masked.decode("utf-8")
+    try:
+        return json.loads(masked, parse_int=_Number, parse_float=_Number)
+    except ValueError:
+        return masked  # a text where JSON is expected: it equals nothing
 
 
 def _text(node: Node) -> str | None:
+    """The node as JSON text, numbers as they are written; None if any part of it is broken."""
     match node:
         case Broken():
             return None
@@ -127,9 +148,9 @@ def _text(node: Node) -> str | None:
             return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{value}" for key, value in members) + "}"
 
 
-def _difference(expected: Node, masked: object) -> tuple[Mark, str] | None:
+def _difference(wanted: Node, masked: object) -> tuple[Mark, str] | None:
     """The first place where a value is not the expected one."""
-    match expected:
+    match wanted:
         case Mapping(mark=mark, entries=entries) if isinstance(masked, dict):
             for entry in entries:
                 if entry.key not in masked:
@@ -147,7 +168,7 @@ def _difference(expected: Node, masked: object) -> tuple[Mark, str] | None:
         case Scalar(kind=kind, text=text) if _same(kind, text, masked):
             return None
         case _:
-            return expected.mark, "the masked value differs here"
+            return wanted.mark, "the masked value differs here"
 
 
 def _same(kind: str, text: str, masked: object) -> bool:

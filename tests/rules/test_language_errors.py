@@ -242,13 +242,33 @@ VALUES = {
     "value without fields": (with_value("‸{format: json}"), "`value` lacks `fields`"),
     "no fields": (with_field("").replace("[]", "‸[]"), "the list is empty"),
     "fields is a mapping": (with_value("{fields: ‸{path: $.a}}"), "`fields` is a list"),
-    "format text": (
-        with_value("{format: ‸text, fields: [{path: $.a, mask: keep}]}"),
-        "`format: text` is not supported",
+    "format avro": (
+        with_value("{format: ‸avro, fields: [{path: $.a, mask: keep}]}"),
+        "`format: avro` is not supported",
     ),
-    "format auto": (
-        with_value("{format: ‸auto, fields: [{path: $.a, mask: keep}]}"),
-        "`format: auto` is not supported",
+    "member of a text": (
+        with_value("{format: text, fields: [{path: ‸$.a, mask: keep}]}"),
+        "a text has no members; write `path: $`",
+    ),
+    "null for a text": (
+        with_value("{format: text, fields: [{path: $, mask: {‸nullify: {whole: true}}}]}"),
+        "a text that becomes null is a tombstone",
+    ),
+    "null for what may be a text": (
+        with_value("{format: auto, fields: [{path: $, mask: ‸nullify}]}"),
+        "a text that becomes null is a tombstone",
+    ),
+    "number for a text": (
+        with_value("{format: text, fields: [{path: $, mask: {‸fixed: 7}}]}"),
+        "a text stays a text; quote the value",
+    ),
+    "auto without a word for texts": (
+        with_value("{format: ‸auto, fields: [{path: $.a, mask: redact}]}"),
+        "no field says what happens to a value that is no JSON",
+    ),
+    "auto in both directions": (
+        with_value("{format: ‸auto, fields: [{path: $, mask: redact}]}", "produce, fetch"),
+        "may read as JSON at fetch",
     ),
     "format unknown": (with_value("{format: ‸jsn, fields: [{path: $.a, mask: keep}]}"), "did you mean `json`?"),
     "unlisted": (with_value("{‸unlisted: redact, fields: [{path: $.a, mask: keep}]}"), "`unlisted` in `value` is not"),
@@ -494,6 +514,21 @@ TESTS = {
     "rejected unawares": (
         with_rule("    tests: [{in: {a: 1}, ‸out: {a: 1}}]\n", mask="partial"),
         "rejects this value (number where the mask takes text)",
+    ),
+    "number as a text value": (
+        with_value("{format: text, fields: [{path: $, mask: keep}]}").removesuffix("}\n")
+        + ", tests: [{in: ‸1, out: x}]}\n",
+        "values of `format: text` are texts",
+    ),
+    "text value differs": (
+        with_value("{format: text, fields: [{path: $, mask: keep}]}").removesuffix("}\n")
+        + ", tests: [{in: x, out: ‸y}]}\n",
+        "differs here",
+    ),
+    "JSON expected of a text": (
+        with_value("{format: auto, fields: [{path: $, mask: keep}]}").removesuffix("}\n")
+        + ", tests: [{in: x, out: ‸[y]}]}\n",
+        "differs here",
     ),
     "not rejected": (with_rule("    tests: [{in: {a: x}, ‸rejected: true}]\n"), "does not reject this value"),
 }
