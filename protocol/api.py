@@ -24,7 +24,7 @@ class Mode(Enum):
     PASS = "pass"  # noqa: S105  # forwarded untouched; only the header is read
     READ = "read"  # decoded, forwarded untouched
     REWRITE = "rewrite"  # decoded, and changed where rules or addresses ask for it
-    GUARD = "guard"  # the request may be refused for a write-once topic; until that policy exists, passed
+    GUARD = "guard"  # the request is decoded; it may be refused for a write-once topic, once that policy exists
     REFUSE = "refuse"  # the connection is closed, as a broker does with what it does not know
 
 
@@ -64,7 +64,11 @@ FIND_COORDINATOR: Final = 10
 SASL_HANDSHAKE: Final = 17
 API_VERSIONS: Final = 18
 CREATE_TOPICS: Final = 19
+DELETE_TOPICS: Final = 20
+DELETE_RECORDS: Final = 21
+ALTER_CONFIGS: Final = 33
 SASL_AUTHENTICATE: Final = 36
+INCREMENTAL_ALTER_CONFIGS: Final = 44
 DESCRIBE_CLUSTER: Final = 60
 DESCRIBE_TOPIC_PARTITIONS: Final = 75
 SHARE_FETCH: Final = 78

@@ -25,6 +25,7 @@ from wiremask.protocol.header import (
     read_response_header,
 )
 from wiremask.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse, make_unsupported_version
+from wiremask.protocol.messages.checked import CHECKED
 from wiremask.protocol.messages.cluster import DescribeClusterResponse
 from wiremask.protocol.messages.coordinator import FindCoordinatorResponse
 from wiremask.protocol.messages.fetch import FetchRequest, FetchResponse
@@ -132,6 +133,8 @@ class Pipeline:
             case apis.SASL_AUTHENTICATE:
                 step = SaslAuthenticateRequest.read(memoryview(frame)[header.body_start :], header.version)
                 session.identity.client_token(step.token or b"")
+            case key if checked := CHECKED.get(key):
+                checked.read(memoryview(frame)[header.body_start :], header.version)
         return Forward(pieces=frame_pieces(frame), exchange=exchange_of(header))
 
     def _produce(

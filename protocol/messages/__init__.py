@@ -9,7 +9,9 @@ what no edit names is passed on as it came. `make` functions write the few messa
     metadata.py           Metadata: broker addresses, topic ids; the look-ups of the proxy's own
     coordinator.py        FindCoordinator: broker addresses
     cluster.py            DescribeCluster: broker addresses
-    topic.py              CreateTopics and DescribeTopicPartitions responses: topic ids
+    topic.py              CreateTopics and DescribeTopicPartitions: topic ids
+    guarded.py            requests that delete, or change settings
+    checked.py            which requests are read and never changed
     api_versions.py       ApiVersions: what broker and proxy both know
     sasl.py               SaslHandshake and SaslAuthenticate: when a login is complete
     skims.py              which of these may go on as they are, looked at where they lie

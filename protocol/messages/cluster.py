@@ -22,6 +22,10 @@ class DescribedNode(Element):
     port = Int32("Port")
 
 
+class DescribeClusterRequest(Message):
+    """What an admin client wants to know of the cluster; nothing of it is changed."""
+
+
 class DescribeClusterResponse(Message):
     """The nodes of a cluster. Endpoint type 1 are brokers, 2 controllers (KIP-919); before version 1 brokers only."""
 

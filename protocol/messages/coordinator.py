@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from wiremask.protocol.splice import Edits
 
 
+class FindCoordinatorRequest(Message):
+    """Whose coordinator a client asks for; nothing of it is changed."""
+
+
 class FindCoordinatorResponse(Message):
     """One coordinator in the message itself up to version 3, a list of them from 4 on; node id -1 on an error."""
 

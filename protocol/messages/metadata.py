@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from wiremask.protocol.splice import Edits
 
 
+class MetadataRequest(Message):
+    """Which topics a client asks about; nothing of it is changed."""
+
+
 class MetadataResponse(Message):
     """Brokers and topics of a cluster; the cluster id is there from version 2 on."""
 

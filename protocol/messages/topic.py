@@ -29,10 +29,18 @@ def topic_names(topics: Iterable[NamedTopic]) -> Iterator[tuple[bytes, str]]:
             yield topic_id, name
 
 
+class CreateTopicsRequest(Message):
+    """The topics that are to be made; nothing of it is changed."""
+
+
 class CreateTopicsResponse(Message):
     """The answer to CreateTopics; has ids from version 7 on."""
 
     topics = Many("Topics", NamedTopic)
+
+
+class DescribeTopicPartitionsRequest(Message):
+    """The topics that an admin client asks about; nothing of it is changed."""
 
 
 class DescribeTopicPartitionsResponse(Message):

@@ -33,7 +33,9 @@ few = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthC
 def test_the_messages_of_every_api_that_is_decoded_are_here() -> None:
     decoded = {api.name for api in APIS.values() if api.mode in {Mode.READ, Mode.REWRITE}}
 
+    guarded = {api.name for api in APIS.values() if api.mode is Mode.GUARD}
     assert {name.removesuffix("Response") for name in MESSAGES if name.endswith("Response")} == decoded
+    assert {name.removesuffix("Request") for name in MESSAGES if name.endswith("Request")} == decoded | guarded
 
 
 def test_every_version_that_the_table_takes_can_be_read() -> None:
