@@ -3,7 +3,8 @@
 `run` and `config` read their options with argparse and import nothing that they do not need: a sidecar's start is part
 of every pod's start. The other commands are for people and are made with typer (`wiremask.proxy.commands.app`).
 
-Exit codes: 0 done, 1 invalid rules or a failure, 2 wrong usage or configuration, 3 a value was refused (`mask`).
+Exit codes: 0 done, 1 invalid rules or a failure, 2 wrong usage or configuration, 3 a value was refused (`mask`,
+`reveal`), 4 done with something to look at: less is masked (`diff`), warnings (`check --strict`).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wiremask.proxy.rulefiles import RuleFiles
     from wiremask.rules import Plan
 
-__all__ = ["Attempt", "compile_files", "load_rules"]
+__all__ = ["Attempt", "compile_files", "load_rules", "read_rules"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,6 +62,19 @@ def load_rules(path: Path, *, env: Mapping[str, str], json_depth: int) -> Plan:
     return attempt.plan
 
 
+def read_rules(path: Path, *, json_depth: int) -> Plan:
+    """Reads and checks the rules at `path` without their keys and tests: a plan to be compared, never to mask.
+
+    Raises:
+        RuleSetInvalid: with every fault, under the path of its file.
+    """
+    files = read_rule_files(path)
+    try:
+        return compile_ruleset(files.texts, None, json_depth=json_depth, run_tests=False)
+    except RuleSetInvalid as error:
+        raise _placed(error, files.directory) from None
+
+
 def compile_files(files: RuleFiles, *, env: Mapping[str, str], json_depth: int) -> Attempt:
     """Compiles rule files that are read; a fault is part of what it returns."""
     keys = KeyFiles(env)
@@ -69,8 +82,7 @@ def compile_files(files: RuleFiles, *, env: Mapping[str, str], json_depth: int) 
     try:
         plan = compile_ruleset(files.texts, keys.resolve, json_depth=json_depth, run_tests=True)
     except RuleSetInvalid as error:
-        placed = [replace(fault, file=str(files.directory / fault.file)) for fault in error.errors]
-        invalid = RuleSetInvalid(placed)
+        invalid = _placed(error, files.directory)
     return Attempt(
         plan=plan,
         invalid=invalid,
@@ -78,6 +90,10 @@ def compile_files(files: RuleFiles, *, env: Mapping[str, str], json_depth: int) 
         keys=keys,
         watched=files.watched | watched_directories(keys.files),
     )
+
+
+def _placed(invalid: RuleSetInvalid, directory: Path) -> RuleSetInvalid:
+    return RuleSetInvalid([replace(fault, file=str(directory / fault.file)) for fault in invalid.errors])
 
 
 def _digest(texts: Mapping[str, str]) -> str:

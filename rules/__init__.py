@@ -19,6 +19,9 @@ For each batch:
     plan.for_client(client).match(topic, at) -> TopicPlan.mask(buffer, spans) -> jsonmask.pyx walks the bytes,
     the masks of maskers.py come after, once for the whole batch each -> outcome.py
 
+Beside that, acts.py (reach.py, strength.py) lays a ruleset out flat: compare.py compares two, findings.py finds what is
+probably not meant. attribution.py asks the kernel what decides each leaf of a value.
+
 For who holds the keys, reveal.py turns the rules round.
 
 README.md beside this file is the reference of the language.

@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 
 _RULES = "A rule file, or a directory of rule files."
+_FORM = "text: a table on a terminal, lines with tabs in a pipe. json: one document on standard output."
 
 # Read by their own parsers before typer is imported (see `wiremask.proxy.cli`); here for the list of commands.
 _ELSEWHERE = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
@@ -31,6 +32,13 @@ class At(StrEnum):
 
     PRODUCE = "produce"
     FETCH = "fetch"
+
+
+class Form(StrEnum):
+    """How a command prints."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 @app.command(context_settings=_ELSEWHERE)
@@ -54,15 +62,37 @@ def demo(
 
 
 @app.command()
-def check(rules: Annotated[Path, typer.Argument(metavar="RULES", exists=True, help=_RULES)]) -> None:
+def check(
+    rules: Annotated[Path, typer.Argument(metavar="RULES", exists=True, help=_RULES)],
+    form: Annotated[Form, typer.Option("--format", help=_FORM)] = Form.TEXT,
+    *,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings end the command with exit code 4.")] = False,
+) -> None:
     """Check rules, run their tests, list them.
 
     Exit code 1 if they are invalid: each fault is then told on standard error, as file:line:column and what to write
-    instead. The keys that the rules name must be there, as at run time.
+    instead. Warnings are of rules that never act and conditions that anybody can get round; notes, of rules that
+    overlap and which of them wins. The keys that the rules name must be there, as at run time.
     """
     from wiremask.proxy.commands.check import check as carry_out  # noqa: PLC0415
 
-    raise typer.Exit(carry_out(rules))
+    raise typer.Exit(carry_out(rules, form.value, strict=strict))
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", exists=True, help=_RULES)],
+    new: Annotated[Path, typer.Argument(metavar="NEW", exists=True, help=_RULES)],
+    form: Annotated[Form, typer.Option("--format", help=_FORM)] = Form.TEXT,
+) -> None:
+    """Tell what one ruleset masks less, more or otherwise than another.
+
+    Exit code 0 if the new rules mask as much as the old ones or more, 4 if they mask anything less, or nobody can prove
+    that they do not; 1 if one of them is invalid. Keys are not needed, and tests do not run.
+    """
+    from wiremask.proxy.commands.diff import diff as carry_out  # noqa: PLC0415
+
+    raise typer.Exit(carry_out(old, new, form.value))
 
 
 @app.command()

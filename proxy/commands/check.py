@@ -1,97 +1,72 @@
-"""`wiremask check`: are these rules valid, and what do they do?"""
+"""`wiremask check`: are these rules valid, what do they do, and what of it is probably not meant?"""
 
 from __future__ import annotations
 
 import os
-import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from wiremask.proxy.commands.output import count, write_errors, write_json, write_lines, write_rows
 from wiremask.proxy.inprocess import JSON_DEPTH
 from wiremask.proxy.loading import load_rules
 from wiremask.rules.errors import RuleSetInvalid
+from wiremask.rules.findings import Finding, find
+from wiremask.rules.strength import word_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from wiremask.proxy.commands.output import Form
     from wiremask.rules import Plan
     from wiremask.rules.rule import Rule
 
 INVALID_RULES = 1
+WARNINGS = 4
 
 _COLUMNS = ("rule", "topics", "at", "fields", "onUnreadable", "onUnmaskable", "file")
 
 
-def check(path: Path) -> int:
-    """Prints what is wrong to standard error, or the rules to standard output; 1 if they are invalid.
+def check(path: Path, form: Form, *, strict: bool) -> int:
+    """Prints what is wrong, or the rules and what was found; 1 if they are invalid, 4 for warnings if `strict`.
 
-    On a terminal, colours and a table; in a pipe, plain lines with tabs, one a field.
+    Text goes to standard output, faults and findings to standard error; JSON has all in one document.
     """
     try:
         plan = load_rules(path, env=os.environ, json_depth=JSON_DEPTH)
     except RuleSetInvalid as invalid:
-        _print_errors(invalid)
+        if form == "json":
+            write_json({"valid": False, "errors": [asdict(error) for error in invalid.errors]})
+        else:
+            write_errors(invalid)
         return INVALID_RULES
-    if sys.stdout.isatty():
-        _print_table(plan)
+    findings = find(plan)
+    if form == "json":
+        write_json(_document(plan, findings))
     else:
-        for rule in plan.rules:
-            for cells in _rows(rule):
-                sys.stdout.write("\t".join(cells) + "\n")
-    for warning in _warnings(plan, path if path.is_dir() else path.parent):
-        sys.stderr.write(f"warning: {warning}\n")
-    sys.stderr.write(f"valid: ruleset {plan.name}, {_count(plan.rules, 'rule')}, digest {plan.digest}\n")
-    return 0
+        _write(plan, findings, path if path.is_dir() else path.parent)
+    is_warned = any(finding.kind == "warning" for finding in findings)
+    return WARNINGS if strict and is_warned else 0
 
 
-def _warnings(plan: Plan, directory: Path) -> Iterator[str]:
-    """What is valid and probably not meant."""
-    for rule in plan.rules:
-        condition, place = rule.client, f"{directory / rule.file}:{rule.line}:{rule.column}"
-        if condition is None:
-            continue
-        if condition.constant is not None:
-            said = "true" if condition.constant else "false"
-            yield f"{place}: the condition of rule {rule.name} is always {said}; delete it, or correct it"
-        elif "clientId" in condition.uses:
-            exempts = len(rule.masking_fields) < len(rule.fields)
-            does, name = ("exempts", "that name") if exempts else ("masks", "another name")
-            yield (
-                f"{place}: rule {rule.name} {does} by clientId, which every client chooses for itself: "
-                f"who takes {name} is not masked; use principal"
-            )
+def _write(plan: Plan, findings: Sequence[Finding], directory: Path) -> None:
+    write_rows(_COLUMNS, (cells for rule in plan.rules for cells in _rows(rule)))
+    write_lines(
+        (one.kind, f"{directory / one.file}:{one.line}:{one.column}: {one.message}")
+        for one in sorted(findings, key=lambda one: one.kind, reverse=True)
+    )
+    write_lines([("valid", f"ruleset {plan.name}, {count(plan.rules, 'rule')}, digest {plan.digest}")])
 
 
-def _print_errors(invalid: RuleSetInvalid) -> None:
-    if not sys.stderr.isatty():
-        sys.stderr.write(f"{invalid}\n")
-        return
-    from rich.console import Console  # noqa: PLC0415 - only for terminals
-    from rich.text import Text  # noqa: PLC0415
-
-    console = Console(stderr=True, soft_wrap=True)
-    for error in invalid.errors:
-        place = Text(f"{error.file}:{error.line}:{error.column}:", style="bold")
-        console.print(place.append(f" {error.message}", style="red"))
-    console.print(Text(f"invalid: {_count(invalid.errors, 'fault')}", style="bold red"))
-
-
-def _print_table(plan: Plan) -> None:
-    from rich import box  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Column, Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(*(Column(name, overflow="fold") for name in _COLUMNS), box=box.SIMPLE_HEAD)
-    for rule in plan.rules:
-        for number, cells in enumerate(_rows(rule)):
-            pairs = zip(_COLUMNS, cells, strict=True)
-            table.add_row(*(Text(cell if number == 0 or column == "fields" else "") for column, cell in pairs))
-    Console().print(table)
-
-
-def _count(things: Sequence[object], of: str) -> str:
-    return f"{len(things)} {of}{'' if len(things) == 1 else 's'}"
+def _document(plan: Plan, findings: Sequence[Finding]) -> dict[str, object]:
+    return {
+        "valid": True,
+        "ruleset": plan.name,
+        "digest": plan.digest,
+        "standards": sorted(plan.metadata.standards),
+        "rules": [dict(zip(_COLUMNS, cells, strict=True)) for rule in plan.rules for cells in _rows(rule)],
+        "findings": [asdict(finding) for finding in findings],
+    }
 
 
 def _rows(rule: Rule) -> Iterator[tuple[str, ...]]:
@@ -104,5 +79,5 @@ def _rows(rule: Rule) -> Iterator[tuple[str, ...]]:
     at = ", ".join(sorted(rule.at, reverse=True))
     place = f"{rule.file}:{rule.line}"
     for field in rule.fields:
-        what = f"{field.text}: {type(field.mask).__name__.lower()}"
+        what = f"{field.text}: {word_of(field.mask)}"
         yield rule.name, topics, at, what, rule.on_unreadable, rule.on_unmaskable, place

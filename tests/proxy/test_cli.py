@@ -183,6 +183,68 @@ def test_check_warns_of_a_condition_that_is_probably_not_meant(call, tmp_path, c
     assert err.splitlines()[1].startswith("valid: ")
 
 
+def test_check_gives_rules_and_findings_as_json(call, tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(RULES.replace("exceptTopics: [payments.public]", 'exceptTopics: ["payments.*"]'))
+
+    code, out, err = call("check", path, "--format", "json")
+
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (document["valid"], document["ruleset"], len(document["digest"])) == (True, "payments", 64)
+    assert [rule["fields"] for rule in document["rules"]] == ["$.ssn: partial", "$.email: redact", "$.ssn: redact"]
+    assert [(one["code"], one["rule"], one["line"]) for one in document["findings"]] == [("never", "customer", 6)]
+    assert call("check", path, "--strict")[0] == 4
+
+
+def test_check_gives_faults_as_json(call, tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(RULES.replace("keepLast: 4", "keepLast: -4"))
+
+    code, out, err = call("check", path, "--format", "json")
+
+    (error,) = json.loads(out)["errors"]
+    assert (code, err) == (1, "")
+    assert (error["file"], error["line"], error["column"]) == (str(path), 13, 52)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "verdicts"),
+    [
+        (("name: customer", "name: client"), 0, []),
+        (("mask: redact", "mask: drop"), 0, ["more", "more"]),
+        (("keepLast: 4", "keepLast: 6"), 4, ["less"]),
+        (("keepLast: 4", "keepFirst: 4"), 4, ["otherwise"]),
+        (("topics: [read]", "topics: [red]"), 4, ["less", "more"]),
+    ],
+    ids=["same", "more", "less", "otherwise", "moved"],
+)
+def test_diff_tells_what_changes_and_whether_it_is_weaker(call, tmp_path, change, code, verdicts):
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(RULES)
+    new.write_text(RULES.replace(*change))
+
+    ended, out, err = call("diff", old, new)
+    document = json.loads(call("diff", old, new, "--format", "json")[1])
+
+    assert ended == code
+    assert [line.split("\t")[0] for line in out.decode().splitlines()] == verdicts
+    assert [one["verdict"] for one in document["changes"]] == verdicts
+    assert document["weaker"] is (code == 4)
+    assert (f"allowWeaker: {{from: {document['old']}" in err) is (code == 4)
+
+
+def test_diff_needs_no_keys_and_tells_faults(call, tmp_path):
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(REVERSIBLE)
+    new.write_text(REVERSIBLE.replace("topics", "topcis"))
+
+    assert call("diff", old, old)[:2] == (0, b"")
+    code, out, err = call("diff", old, new)
+    assert (code, out) == (1, b"")
+    assert f"{new}:8:5: unknown key in a rule; did you mean `topics`?" in err
+
+
 def test_check_does_not_warn_of_a_condition_on_the_principal(call, tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text(
@@ -267,7 +329,7 @@ def test_wrong_usage_ends_with_two_and_prints_to_standard_error(call, arguments)
     assert err
 
 
-@pytest.mark.parametrize("command", ["run", "config", "check", "mask", "reveal", "keygen", "demo", "version"])
+@pytest.mark.parametrize("command", ["run", "config", "check", "diff", "mask", "reveal", "keygen", "demo", "version"])
 def test_every_command_has_help(call, command):
     code, out, _ = call(command, "--help")
 

@@ -1,0 +1,204 @@
+"""A ruleset as a flat list: each field of each rule in each of its directions, in order of precedence.
+
+What comparison, `check` and `explain` look at. An attribute of a rule or field that nothing here knows goes along as it
+is (`Act.more`), and an attribute of a rule is an act of its own besides: so what is new in the language is compared as
+written until it is put in its place here, and never overlooked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify
+from wiremask.rules.reach import covers_path, covers_topics, is_emptied, may_hold, may_share_topics
+from wiremask.rules.strength import at_least
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from wiremask.rules.rule import Direction, Field, Rule
+    from wiremask.rules.selector import Path
+    from wiremask.rules.topics import TopicFilter, TopicPattern
+
+# What does not change which leaves are masked, or how: where a thing stands, and what becomes of what cannot be masked
+# (it is refused or hidden, never passed).
+_RULE_KNOWN = frozenset(
+    {"name", "file", "line", "column", "topics", "at", "fields", "client", "on_unreadable", "on_unmaskable"}
+)
+_FIELD_KNOWN = frozenset({"path", "text", "mask", "mark"})
+VALUE = "value"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opaque:
+    """What an attribute that has no place here holds; equal to its like and stronger than nothing else."""
+
+    value: object = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Act:
+    """What one field of one rule does in one direction.
+
+    Attributes:
+        order: the position in the order of precedence.
+        part: of the record.
+        text: the selector as written.
+        more: names and values of attributes that have no place here.
+    """
+
+    rule: Rule
+    field: Field | None
+    at: Direction
+    part: str
+    path: Path
+    text: str
+    mask: Mask | Opaque
+    order: int = 0
+    more: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it exempts what it selects."""
+        return isinstance(self.mask, Keep)
+
+    @property
+    def takes_whole(self) -> bool:
+        """Whether it takes an object or array as one, and so before fields that name something in it."""
+        return isinstance(self.mask, Drop) or (isinstance(self.mask, Nullify | Fixed) and self.mask.whole)
+
+    @property
+    def patterns(self) -> tuple[TopicPattern, ...]:
+        """The topic patterns of its rule of which something is left."""
+        topics = self.rule.topics
+        return tuple(pattern for pattern in topics.include if not is_emptied(pattern, topics.exclude))
+
+    @property
+    def condition(self) -> str | None:
+        """The condition on the client, as written."""
+        return None if self.rule.client is None else self.rule.client.text
+
+    @property
+    def effect(self) -> tuple[object, ...]:
+        """All that decides what it does; equal for two acts that do the same."""
+        topics = self.rule.topics
+        return (
+            self.at,
+            self.part,
+            frozenset(topics.include),
+            frozenset(topics.exclude),
+            self.path,
+            self.condition,
+            self.mask,
+            self.more,
+        )
+
+    def is_strong(self, other: Act) -> bool:
+        """Whether its mask is at least as strong as another's."""
+        if isinstance(self.mask, Opaque) or isinstance(other.mask, Opaque):
+            return self.mask == other.mask
+        return at_least(self.mask, other.mask)
+
+    def covers(self, other: Act, pattern: TopicPattern) -> bool:
+        """Whether it certainly selects all that another selects on topics of a pattern, for the same clients."""
+        return (
+            self.at == other.at
+            and self.part == other.part
+            and self._holds_for(other)
+            and covers_path(self.path, other.path)
+            and covers_topics(self.rule.topics, pattern, other.rule.topics.exclude)
+        )
+
+    def may_meet(self, other: Act) -> bool:
+        """Whether both may select one leaf, if their topics have it."""
+        return (
+            self.at == other.at
+            and self.part == other.part
+            and (may_hold(self.path, other.path) or may_hold(other.path, self.path))
+        )
+
+    def goes_before(self, other: Act) -> bool:
+        """Whether it may take a leaf from another that selects it too."""
+        if self.order < other.order:
+            # Who takes an object whole takes it from those that come before it and name something in it.
+            return not other.takes_whole or may_hold(self.path, other.path)
+        return self is not other and self.takes_whole and may_hold(self.path, other.path)
+
+    def _holds_for(self, other: Act) -> bool:
+        if self.more != other.more:
+            return False
+        if self.condition is None:
+            return True
+        # Where a condition cannot be decided, a field that masks acts and one that exempts does not.
+        return self.condition == other.condition and (other.keeps or not self.keeps)
+
+
+class Acts:
+    """All acts of a ruleset.
+
+    Attributes:
+        all: in order of precedence.
+    """
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.all: list[Act] = []
+        self._by_rule: list[tuple[Rule, list[Act]]] = []
+        self._sharing: dict[tuple[str, TopicFilter], list[Act]] = {}
+        for rule in rules:
+            acts = [replace(act, order=order) for order, act in enumerate(_acts_of(rule), len(self.all))]
+            self._by_rule.append((rule, acts))
+            self.all += acts
+
+    def masking(self) -> Iterator[tuple[Act, TopicPattern]]:
+        """Each act that masks, with each of its topic patterns that its rule leaves something of."""
+        for act in self.all:
+            if not act.keeps:
+                for pattern in act.patterns:
+                    yield act, pattern
+
+    def near(self, act: Act, pattern: TopicPattern) -> list[Act]:
+        """The acts that may select what an act of this or another ruleset selects on topics of its pattern."""
+        key = (pattern.text, act.rule.topics)
+        sharing = self._sharing.get(key)
+        if sharing is None:
+            sharing = self._sharing[key] = [
+                one
+                for rule, acts in self._by_rule
+                if may_share_topics(rule.topics, pattern, act.rule.topics.exclude)
+                for one in acts
+            ]
+        return [one for one in sharing if one.may_meet(act)]
+
+
+def _acts_of(rule: Rule) -> Iterator[Act]:
+    more = _unknown(rule, _RULE_KNOWN)
+    for at in sorted(rule.at, reverse=True):
+        for one in rule.fields:
+            yield Act(
+                rule=rule,
+                field=one,
+                at=at,
+                part=VALUE,
+                path=one.path,
+                text=one.text,
+                mask=one.mask,
+                more=more + _unknown(one, _FIELD_KNOWN),
+            )
+        for name, value in more:
+            yield Act(rule=rule, field=None, at=at, part=name, path=(), text="", mask=Opaque(value=value))
+
+
+def _unknown(thing: Rule | Field, known: frozenset[str]) -> tuple[tuple[str, Any], ...]:
+    """The attributes that have no place here and are not as they are by default."""
+    found = []
+    for attribute in fields(thing):
+        if attribute.name in known:
+            continue
+        value = getattr(thing, attribute.name)
+        default = attribute.default if attribute.default is not MISSING else None
+        if attribute.default_factory is not MISSING:
+            default = attribute.default_factory()
+        if value != default:
+            found.append((attribute.name, value))
+    return tuple(found)

@@ -1,0 +1,153 @@
+"""What is valid in a ruleset and probably not meant, or good to know: `check` prints it.
+
+A warning is about something to correct: a rule or field that never acts, a condition that anybody can get round. A note
+tells which of two rules wins where both name one field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from wiremask.rules.acts import Act, Acts
+from wiremask.rules.reach import is_emptied
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from wiremask.rules.errors import Mark
+    from wiremask.rules.plan import Plan
+    from wiremask.rules.rule import Direction, Rule
+
+Kind = Literal["warning", "note"]
+Code = Literal["condition", "clientId", "never", "unreachable", "overlap"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was found, and where.
+
+    Attributes:
+        code: what kind of thing, for machines.
+        rule: the name of the rule.
+    """
+
+    kind: Kind
+    code: Code
+    rule: str
+    file: str
+    line: int
+    column: int
+    message: str
+
+
+def find(plan: Plan) -> tuple[Finding, ...]:
+    """All findings about a ruleset: rule by rule, then the overlaps."""
+    acts = Acts(plan.rules)
+    found = [finding for rule in plan.rules for finding in (*_of_condition(rule), *_of_topics(rule))]
+    return (*found, *_unreachable(plan.rules, acts), *_overlaps(acts))
+
+
+def _finding(rule: Rule, code: Code, message: str, *, kind: Kind = "warning", mark: Mark | None = None) -> Finding:
+    line, column = (rule.line, rule.column) if mark is None else (mark.line, mark.column)
+    return Finding(kind=kind, code=code, rule=rule.name, file=rule.file, line=line, column=column, message=message)
+
+
+def _of_condition(rule: Rule) -> Iterator[Finding]:
+    condition = rule.client
+    if condition is None:
+        return
+    if condition.constant is not None:
+        said = "true" if condition.constant else "false"
+        yield _finding(
+            rule, "condition", f"the condition of rule {rule.name} is always {said}; delete it, or correct it"
+        )
+    elif "clientId" in condition.uses:
+        exempts = len(rule.masking_fields) < len(rule.fields)
+        does, name = ("exempts", "that name") if exempts else ("masks", "another name")
+        yield _finding(
+            rule,
+            "clientId",
+            f"rule {rule.name} {does} by clientId, which every client chooses for itself: "
+            f"who takes {name} is not masked; use principal",
+        )
+
+
+def _of_topics(rule: Rule) -> Iterator[Finding]:
+    topics = rule.topics
+    emptied = [pattern for pattern in topics.include if is_emptied(pattern, topics.exclude)]
+    if len(emptied) == len(topics.include):
+        yield _finding(
+            rule, "never", f"rule {rule.name} never acts: `exceptTopics` takes all of its topics; correct one of them"
+        )
+        return
+    for pattern in emptied:
+        yield _finding(
+            rule,
+            "never",
+            f"`exceptTopics` of rule {rule.name} takes all of its topics {pattern.text}; delete the pattern",
+        )
+
+
+def _unreachable(rules: Iterable[Rule], acts: Acts) -> Iterator[Finding]:
+    """Fields that others take everything from, wherever they act."""
+    takers: dict[int, Act | None] = {}
+    for act in acts.all:
+        if act.field is not None and act.patterns:
+            known = takers.get(id(act.field), act)
+            takers[id(act.field)] = None if known is None else _taker(act, acts)
+    for rule in rules:
+        taken = [(one, taker) for one in rule.fields if (taker := takers.get(id(one))) is not None]
+        if taken and len(taken) == len(rule.fields):
+            others = ", ".join(dict.fromkeys(_place(taker, rule) for _, taker in taken))
+            yield _finding(
+                rule, "unreachable", f"rule {rule.name} never acts: all that it names is taken before it, by {others}"
+            )
+            continue
+        for one, taker in taken:
+            yield _finding(
+                rule,
+                "unreachable",
+                f"{one.text} of rule {rule.name} is never used: {_place(taker, rule)} takes all of it; "
+                "move it up, or delete it",
+                mark=one.mark,
+            )
+
+
+def _taker(act: Act, acts: Acts) -> Act | None:
+    """What takes all that a field selects, on each of its topics; the first one's, as an example."""
+    found = [
+        next((one for one in acts.near(act, pattern) if one.goes_before(act) and one.covers(act, pattern)), None)
+        for pattern in act.patterns
+    ]
+    return None if None in found else found[0]
+
+
+def _place(taker: Act, rule: Rule) -> str:
+    return f"{taker.text} in line {_line(taker)}" + ("" if taker.rule is rule else f" of rule {taker.rule.name}")
+
+
+def _line(act: Act) -> int:
+    return act.rule.line if act.field is None else act.field.mark.line
+
+
+def _overlaps(acts: Acts) -> Iterator[Finding]:
+    """Pairs of rules that name one field, once a pair and direction."""
+    seen: set[tuple[str, str, Direction]] = set()
+    for act in acts.all:
+        for pattern in act.patterns:
+            for other in acts.near(act, pattern):
+                pair = (other.rule.name, act.rule.name, act.at)
+                if other.rule is act.rule or not other.goes_before(act) or pair in seen or other.mask == act.mask:
+                    continue
+                if other.covers(act, pattern):
+                    continue  # told as what is never used
+                seen.add(pair)
+                yield _finding(
+                    act.rule,
+                    "overlap",
+                    f"rule {other.rule.name} goes before rule {act.rule.name} at {act.at}: on {pattern.text}, "
+                    f"{other.text} wins where {act.text} names the same",
+                    kind="note",
+                    mark=None if act.field is None else act.field.mark,
+                )
