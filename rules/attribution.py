@@ -72,7 +72,7 @@ def attribute(rules: Sequence[Rule], at: Direction, value: bytes, *, json_depth:
     start, length = outcome.spans
     if start < 0:
         return ()
-    shown = json.loads(outcome.values[start : start + length], object_pairs_hook=_Members)
+    shown = _read(outcome.values[start : start + length])
     return tuple(
         Decision(path=path, rule=fields[number][0], field=fields[number][1])
         for path, number in _marks(shown, marker, "$")
@@ -81,6 +81,14 @@ def attribute(rules: Sequence[Rule], at: Direction, value: bytes, *, json_depth:
 
 class _Members(list[tuple[str, object]]):
     """The members of an object, those that stand twice too."""
+
+
+def _read(value: bytes) -> object:
+    """The value as JSON, or else as the text that it is."""
+    try:
+        return json.loads(value, object_pairs_hook=_Members)
+    except ValueError:
+        return value.decode("utf-8")
 
 
 def _mark(mask: Mask, text: str) -> Mask:
