@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 from wiremask.protocol.errors import ProtocolError
 from wiremask.protocol.frame import frame_pieces
 from wiremask.proxy import metrics
+from wiremask.proxy.entrance import Entrance
 from wiremask.proxy.identity import Identity
 from wiremask.proxy.leg import CONNECTING, DRAINING, IN_FLIGHT, LOGIN, LOOKING_UP, WORKING, Frame, Leg
 from wiremask.proxy.log import logger
@@ -70,6 +71,7 @@ class Connection:
         self._pipeline = shared.pipeline
         self._listener = listener
         self._node = node
+        self.entrance = Entrance(self, listener, limit_s=shared.limits.handshake_seconds)
         self._session = Session(
             listener=listener.config.name,
             identity=Identity(principal_claim=listener.config.sasl.principal_claim),
@@ -81,7 +83,7 @@ class Connection:
         self._draining = False
         limit_bytes, budget, buffers = shared.limits.frame_bytes, shared.budget, shared.buffers
         self.client = Leg("client", self, budget, limit_bytes=limit_bytes, buffers=buffers)
-        self.client.on_connected = self._accepted
+        self.client.on_connected = self._connected
         self.client.on_frame = self._request_arrived
         self.client.may_pass = self._request_passes
         self.client.on_passed = lambda: None
@@ -101,17 +103,40 @@ class Connection:
             leg.on_end = self._leg_ended
         self.client.hold(CONNECTING)
 
-    # The upstream leg.
+    # The client's way in; `entrance` calls these.
 
-    def _accepted(self) -> None:
+    def admit(self, address: str | None) -> bool:
+        """A client comes from this address; False if there is no room for it."""
         metrics.connections_total.inc()
+        if address is not None:
+            self._log = self._log.bind(address=address)
         if len(self._shared.open) >= self._limits.connections:
             self._log.warning("connection refused", reason="limits.connections is reached")
             self._end("too many connections")
-            return
+            return False
         self._shared.open.add(self)
         metrics.connections.inc()
         self._close_if_idle()
+        return True
+
+    def identify(self, *, node: int | None, principal: str | None) -> None:
+        """What the client's TLS handshake told."""
+        if node is not None:
+            self._node = node
+        if principal is not None:
+            self._session.identity.show(principal)
+            self._log.debug("certificate taken", principal=principal)
+
+    def turn_away(self, reason: str, error: str) -> None:
+        """The client does not come in, or its TLS fails later."""
+        if self._ended_by is None:
+            log = self._log.debug if reason == "client closed" else self._log.warning
+            log("client turned away", reason=reason, error=error)
+        self._end(reason)
+
+    # The upstream leg.
+
+    def _connected(self) -> None:
         self._shared.tasks.spawn(self._connect(), name="connect upstream")
 
     async def _connect(self) -> None:
@@ -378,5 +403,6 @@ class Connection:
             metrics.connections.dec()
         log = self._log.warning if reason == "stalled" else self._log.debug
         log("connection closed", reason=reason)
+        self.entrance.close()
         self.client.close()
         self.broker.close()

@@ -1,6 +1,7 @@
 """Who the client of a connection is, as the broker sees it.
 
-    no login                       User:ANONYMOUS, as on every listener of a broker that asks for none
+    no login                       User:ANONYMOUS, as on every listener of a broker that asks for none, or by the
+                                   certificate that the client showed (TLS)
     handshake, token, ..., token   a login under way: no request but those of the login may come
     the broker accepted the last   User:name, or not known where the mechanism does not show the name
 
@@ -63,6 +64,11 @@ class Identity:
     def mechanism(self) -> str | None:
         """The mechanism of the last login that the broker took up."""
         return None if self._login is None else self._login.mechanism
+
+    def show(self, principal: str) -> None:
+        """The client has proved who it is before its first request, by the certificate of its TLS connection."""
+        self.steps += 1
+        self.principal = principal
 
     def offer(self, mechanism: str, version: int) -> None:
         """The client asks for a mechanism.

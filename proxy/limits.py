@@ -37,6 +37,9 @@ class LimitsConfig(Section):
     connect_seconds: float = Field(default=10, gt=0)
     """Until a broker must have taken a connection."""
 
+    handshake_seconds: float = Field(default=10, gt=0)
+    """Until a client must have shown its PROXY header and finished its TLS handshake."""
+
     idle_seconds: float = Field(default=660, gt=0)
     """Without a byte either way a connection is closed: above Kafka's own nine minutes."""
 

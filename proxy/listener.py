@@ -1,7 +1,8 @@
 """The addresses that clients see: a bootstrap port, and one port for each broker node.
 
 Node N is served on `bootstrap port + 1 + (N - nodes.first)`. This is arithmetic without state, so a proxy that restarts
-and two proxies beside each other agree. What is bound and what is advertised are separate settings.
+and two proxies beside each other agree. With `tls.nodeNames` all nodes are on the bootstrap port, each under a host
+name of its own. What is bound and what is advertised are separate settings.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from pydantic import Field, model_validator
 
 from wiremask.proxy import metrics
 from wiremask.proxy.address import Address, AddressField
+from wiremask.proxy.admission import AdmissionConfig, ProxyProtocolConfig
 from wiremask.proxy.log import logger
 from wiremask.proxy.model import Port, Section
+from wiremask.proxy.principal import PrincipalRules, subject_of
+from wiremask.proxy.tls import ServerSide, ServerTlsConfig, Tls
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
 _log = logger()
@@ -60,14 +65,23 @@ class ListenerConfig(Section):
     nodes: NodesConfig = NodesConfig()
     """Which broker nodes have a port."""
 
+    tls: ServerTlsConfig | None = None
+    """Clients speak TLS; without this section they do not."""
+
     sasl: ListenerSaslConfig = ListenerSaslConfig()
     """How the logins that pass are read."""
+
+    clients: AdmissionConfig = AdmissionConfig()
+    """Which addresses may connect."""
+
+    proxy_protocol: ProxyProtocolConfig | None = None
+    """A load balancer stands before this listener and says who the clients are."""
 
     @model_validator(mode="after")
     def _ports_exist(self) -> ListenerConfig:
         if self.address.host in ("0.0.0.0", "::") and self.advertised_host is None:  # noqa: S104 - compared, not bound
             raise ValueError("set advertisedHost: clients cannot connect to the address that means all interfaces")
-        span = self.nodes.last - self.nodes.first + 1
+        span = len(self.ports) - 1
         for port in (self.address.port, self.advertised_port or 0):
             if port + span > 65535:
                 raise ValueError(f"node {self.nodes.last} would need port {port + span}: lower the port or nodes.last")
@@ -76,16 +90,50 @@ class ListenerConfig(Section):
     @property
     def ports(self) -> range:
         """Every port that is bound, the bootstrap port first."""
-        return range(self.address.port, self.address.port + 2 + self.nodes.last - self.nodes.first)
+        nodes = 0 if self.node_names is not None else 1 + self.nodes.last - self.nodes.first
+        return range(self.address.port, self.address.port + 1 + nodes)
+
+    @property
+    def node_names(self) -> str | None:
+        """The host names that tell nodes apart on one port; None where each has a port."""
+        return self.tls.node_names if self.tls is not None else None
 
 
 class Listener:
     """The bound ports of one `listeners` entry, and the addresses that stand for brokers."""
 
     def __init__(self, config: ListenerConfig) -> None:
+        """Reads the files of TLS; nothing is bound yet.
+
+        Raises:
+            TlsUnusable: one of them cannot be used.
+        """
         self.config = config
+        self.tls: Tls | None = None
+        if config.tls is not None:
+            self.tls = Tls(config.tls, use=config.name)
+            self._principals = PrincipalRules.read(config.tls.principal_mapping_rules)
         self._servers: list[asyncio.Server] = []
         self._warned: set[int] = set()
+
+    def principal_of(self, certificate: bytes) -> str:
+        """Who a client with this certificate (DER) is.
+
+        Raises:
+            NoPrincipal: the mapping rules give no name.
+        """
+        return f"User:{self._principals.name(subject_of(certificate))}"
+
+    def node_by_name(self, tls: ssl.SSLObject) -> int | None:
+        """The node whose host name a client asked for; None (a bootstrap connection) for every other name."""
+        pattern, name = self.config.node_names, tls.server_name if isinstance(tls, ServerSide) else None
+        if pattern is None or name is None:
+            return None
+        before, after = pattern.lower().split("{node}")
+        name = name.lower()
+        number = name.removeprefix(before).removesuffix(after)
+        is_node = number.isascii() and number.isdigit() and len(number) <= 10
+        return int(number) if is_node and name == f"{before}{int(number)}{after}" else None
 
     async def open(self, connection: Callable[[Listener, int | None], asyncio.BaseProtocol]) -> None:
         """Binds every port; `connection(self, node)` makes the protocol of each client that comes.
@@ -119,6 +167,8 @@ class Listener:
         if node < 0 or not host:
             return host, port
         nodes, config = self.config.nodes, self.config
+        if config.node_names is not None:
+            return config.node_names.replace("{node}", str(node)), config.advertised_port or config.address.port
         if nodes.first <= node <= nodes.last:
             base = config.advertised_port or config.address.port
             return config.advertised_host or config.address.host, base + 1 + node - nodes.first

@@ -67,6 +67,15 @@ nodes_unknown = Counter("wiremask_nodes_unknown_total", "Connections closed beca
 buffered_bytes = Gauge("wiremask_buffered_bytes", "Memory that frames take, of limits.bufferedBytes.")
 frames_waiting = Gauge("wiremask_frames_waiting", "Large frames that wait for memory, unread.")
 
+certificate_expires = Gauge(
+    "wiremask_certificate_expires_timestamp_seconds",
+    "When the certificate of a listener, or of upstream, ends.",
+    ["use"],
+)
+file_reloads = Counter(
+    "wiremask_file_reloads_total", "Reloads of certificates, keys and credentials, by outcome.", ["use", "outcome"]
+)
+
 ruleset_generation = Gauge("wiremask_ruleset_generation", "Counts the rulesets applied since the start.")
 ruleset_rules = Gauge("wiremask_ruleset_rules", "Rules in the current ruleset.")
 ruleset_reloads = Counter("wiremask_ruleset_reloads_total", "Reloads, by outcome.", ["outcome"])

@@ -22,7 +22,9 @@ from wiremask.proxy.log import logger, on_loop_exception
 from wiremask.proxy.pipeline import Pipeline
 from wiremask.proxy.probe import Probe
 from wiremask.proxy.reload import RuleSource
+from wiremask.proxy.reloadedfiles import ReloadedFiles
 from wiremask.proxy.tasks import Tasks
+from wiremask.proxy.tls import TlsUnusable
 from wiremask.proxy.topics import TopicNames
 from wiremask.proxy.upstream import Upstream
 
@@ -64,10 +66,15 @@ async def _serve(config: Config) -> int:
     tasks = Tasks()
     health = Health()
     rules = RuleSource(config.rules, json_depth=config.limits.json_depth, health=health)
-    upstream = Upstream(config.upstream, connect_seconds=config.limits.connect_seconds)
+    try:
+        upstream = Upstream(config.upstream, connect_seconds=config.limits.connect_seconds)
+        listeners = [Listener(listener) for listener in config.listeners]
+    except TlsUnusable as error:
+        _log.error("not started", reason="TLS files cannot be used", error=str(error))
+        return 1
+    files = ReloadedFiles([tls for tls in (upstream.tls, *(one.tls for one in listeners)) if tls is not None])
     probe = Probe(upstream, health)  # before a port is open: who comes first may need its look-up
     admin = AdminServer(config.admin, health)
-    listeners = [Listener(listener) for listener in config.listeners]
     with ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="mask") as workers:
         shared = Shared(
             limits=config.limits,
@@ -83,16 +90,18 @@ async def _serve(config: Config) -> int:
         stop = _stop_signal()
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(on_loop_exception)
-        loop.add_signal_handler(signal.SIGHUP, rules.request_reload)
+        loop.add_signal_handler(signal.SIGHUP, _reload, rules, files)
         try:
             await admin.start()
             for listener in listeners:
-                await listener.open(lambda listener, node: Connection(shared, listener, node).client)
+                await listener.open(lambda listener, node: Connection(shared, listener, node).entrance)
         except OSError as error:
             _log.error("cannot listen", error=str(error))
             await admin.close()
             return 1
         tasks.spawn(rules.watch(), name="watch rules")
+        if files:
+            tasks.spawn(files.watch(), name="watch certificates and credentials")
         tasks.spawn(_cut_stalled(shared), name="cut stalled connections")
         tasks.spawn(probe.run(), name="probe upstream")
         for listener in listeners:
@@ -110,6 +119,11 @@ async def _serve(config: Config) -> int:
         await admin.close()
     _log.info("stopped")
     return 0
+
+
+def _reload(rules: RuleSource, files: ReloadedFiles) -> None:
+    rules.request_reload()
+    files.request_reload()
 
 
 def _stop_signal() -> asyncio.Future[str]:

@@ -14,12 +14,16 @@ from pydantic import Field, field_validator
 
 from wiremask.proxy import metrics
 from wiremask.proxy.address import Address, AddressField
+from wiremask.proxy.log import logger
 from wiremask.proxy.model import Section
+from wiremask.proxy.tls import ClientTlsConfig, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-_Protocol = TypeVar("_Protocol", bound=asyncio.BaseProtocol)
+_log = logger()
+
+_Protocol = TypeVar("_Protocol", bound=asyncio.BufferedProtocol)
 
 
 class UpstreamConfig(Section):
@@ -33,6 +37,9 @@ class UpstreamConfig(Section):
 
     node_pattern: str | None = None
     """The address of every other node, for example `"broker-{node}.kafka:9092"`."""
+
+    tls: ClientTlsConfig | None = None
+    """The brokers are spoken to with TLS; `{}` is TLS with the authorities that the system trusts."""
 
     @field_validator("node_pattern")
     @classmethod
@@ -52,6 +59,12 @@ class Upstream:
     """The cluster as the proxy knows it: addresses by node id, and how to reach them."""
 
     def __init__(self, config: UpstreamConfig, *, connect_seconds: float) -> None:
+        """Reads the files of TLS.
+
+        Raises:
+            TlsUnusable: one of them cannot be used.
+        """
+        self.tls = None if config.tls is None else Tls(config.tls, use="upstream")
         self._config = config
         self._connect_s = connect_seconds
         self._told: dict[int, Address] = {}
@@ -89,16 +102,41 @@ class Upstream:
                 f"no source knows the address of node {node}: set upstream.nodes or upstream.nodePattern, "
                 "or let a client fetch metadata through the proxy first"
             )
-        loop = asyncio.get_running_loop()
         failures = []
         for address in addresses:
             try:
                 async with asyncio.timeout(self._connect_s):
-                    await loop.create_connection(lambda: leg, address.host, address.port)
+                    await self._reach(address, leg)
             except TimeoutError:
                 failures.append(f"{address}: no answer within {self._connect_s:g} s")
+            except UpstreamUnavailable as error:
+                failures.append(f"{address}: {error}")
             except OSError as error:
                 failures.append(f"{address}: {error.strerror or type(error).__name__}")
             else:
                 return leg
         raise UpstreamUnavailable("no broker took the connection: " + "; ".join(failures))
+
+    async def _reach(self, address: Address, leg: asyncio.BufferedProtocol) -> None:
+        """Connects, with TLS where the brokers have it."""
+        loop = asyncio.get_running_loop()
+        if self.tls is None:
+            await loop.create_connection(lambda: leg, address.host, address.port)
+            return
+        secured: asyncio.Future[None] = loop.create_future()
+
+        def failed(reason: str) -> None:
+            if secured.done():
+                _log.warning("TLS failed", address=str(address), error=reason)
+            else:
+                secured.set_exception(UpstreamUnavailable(f"TLS failed: {reason}"))
+
+        layer = self.tls.layer(
+            leg, server_hostname=address.host, on_secured=lambda _: secured.set_result(None), on_failed=failed
+        )
+        await loop.create_connection(lambda: layer, address.host, address.port)
+        try:
+            await secured
+        except BaseException:  # cancelled by the time limit too: the socket must not stay
+            layer.abort()
+            raise

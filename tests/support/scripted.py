@@ -27,7 +27,6 @@ from support import ports
 from wiremask.protocol.api import APIS, SASL_AUTHENTICATE
 from wiremask.protocol.frame import ReadBuffers
 from wiremask.protocol.header import RequestHeader, make_response_header, read_request_header
-from wiremask.proxy.address import Address
 from wiremask.proxy.budget import Budget
 from wiremask.proxy.connection import Connection, Shared
 from wiremask.proxy.limits import LimitsConfig
@@ -40,6 +39,7 @@ from wiremask.proxy.upstream import Upstream, UpstreamConfig
 from wiremask.rules import compile_ruleset
 
 if TYPE_CHECKING:
+    import ssl
     import uuid
     from collections.abc import AsyncIterator, Mapping
 
@@ -134,9 +134,9 @@ class ScriptedBroker:
         self._server: asyncio.Server | None = None
         self._readers: set[asyncio.Task[Any]] = set()
 
-    async def start(self, port: int) -> None:
+    async def start(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listens."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, ssl=tls)
         self.port = port
 
     async def stop(self) -> None:
@@ -204,10 +204,10 @@ class Stage:
         self.shared = shared
         self.clients: list[Peer] = []
 
-    async def connect(self, node: int | None = None) -> Peer:
-        """A client on the bootstrap port, or on a node's."""
+    async def connect(self, node: int | None = None, **tls: Any) -> Peer:
+        """A client on the bootstrap port, or on a node's; `tls` is `ssl` and `server_hostname` of asyncio."""
         port = self.listener.config.ports[0 if node is None else 1 + node]
-        peer = Peer(*await asyncio.open_connection("127.0.0.1", port))
+        peer = Peer(*await asyncio.open_connection("127.0.0.1", port, **tls))
         self.clients.append(peer)
         return peer
 
@@ -224,18 +224,31 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def proxied(rules: str | None = None, **limits: Any) -> AsyncIterator[Stage]:
-    """A stage; without `rules`, none for the topics of the tests. `limits` are settings of `limits`."""
+async def proxied(
+    rules: str | None = None,
+    *,
+    listener_settings: Mapping[str, Any] | None = None,
+    upstream_settings: Mapping[str, Any] | None = None,
+    broker_tls: ssl.SSLContext | None = None,
+    **limits: Any,
+) -> AsyncIterator[Stage]:
+    """A stage; without `rules`, none for the topics of the tests.
+
+    Args:
+        rules: text of a rule file.
+        listener_settings: further keys of the listener.
+        upstream_settings: further keys of `upstream`.
+        broker_tls: the broker speaks TLS with this context.
+        limits: settings of `limits`.
+    """
     source = Rules(rules or rules_text("produce, fetch", topic="nobody-writes-here"))
     block, broker = ports.reserve(), ScriptedBroker()
-    await broker.start(block.take())
+    await broker.start(block.take(), broker_tls)
     config = LimitsConfig(**limits)
-    upstream = Upstream(
-        UpstreamConfig(bootstrap_servers=(Address("127.0.0.1", broker.port),)), connect_seconds=config.connect_seconds
-    )
-    listener = Listener(
-        ListenerConfig.model_validate({"address": f"127.0.0.1:{block.take(3)}", "nodes": {"first": 0, "last": 1}})
-    )
+    brokers = {"bootstrapServers": [f"127.0.0.1:{broker.port}"], **(upstream_settings or {})}
+    upstream = Upstream(UpstreamConfig.model_validate(brokers), connect_seconds=config.connect_seconds)
+    entry = {"address": f"127.0.0.1:{block.take(3)}", "nodes": {"first": 0, "last": 1}, **(listener_settings or {})}
+    listener = Listener(ListenerConfig.model_validate(entry))
     with ThreadPoolExecutor(2) as workers:
         shared = Shared(
             limits=config,
@@ -248,7 +261,7 @@ async def proxied(rules: str | None = None, **limits: Any) -> AsyncIterator[Stag
             budget=Budget(config.buffered_bytes),
             open=set(),
         )
-        await listener.open(lambda listener, node: Connection(shared, listener, node).client)
+        await listener.open(lambda listener, node: Connection(shared, listener, node).entrance)
         stage = Stage(source, broker, listener, shared)
         try:
             yield stage

@@ -62,3 +62,16 @@ async def eventually_async(
         if time.monotonic() >= deadline:
             raise Expired(f"not within {timeout_s:g} s: {what or probe}") from fault
         await asyncio.sleep(step_s)
+
+
+async def until(condition: Callable[[], object], *, timeout_s: float = 15.0, what: str = "") -> None:
+    """`eventually_async` for a plain function, for what happens within some turns of the event loop.
+
+    Raises:
+        Expired: the deadline passed.
+    """
+
+    async def probe() -> object:
+        return condition()
+
+    await eventually_async(probe, timeout_s=timeout_s, step_s=0.002, what=what or str(condition))
