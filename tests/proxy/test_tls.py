@@ -163,7 +163,7 @@ async def test_new_files_are_used_by_new_connections_and_bad_ones_are_not(author
             expires = [metrics.certificate_expires.labels("reloaded")._value.get()]
 
             secret.swap(second)
-            await until(lambda: metrics.file_reloads.labels("reloaded", "applied")._value.get())
+            await until(metrics.file_reloads.labels("reloaded", "applied")._value.get)
             after, _ = await shown_number(stage.connect, authority)
             expires.append(metrics.certificate_expires.labels("reloaded")._value.get())
             secret.swap(first, key=other.key)
@@ -194,3 +194,14 @@ async def test_files_that_could_not_be_used_are_tried_again(authority: Authority
 
     assert [line["event"] for line in logs] == ["files refused", "files applied"]
     assert second.certificate.exists()
+
+
+def test_the_example_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    example = text.partition("### TLS")[2].partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "wiremask.yaml").write_text(example)
+
+    config = load(tmp_path / "wiremask.yaml", env={})
+
+    assert config.listeners[0].tls is not None
+    assert config.upstream.tls is not None
