@@ -79,6 +79,9 @@ class Connection:
         self._log = _log.bind(session=self._session.number, listener=listener.config.name)
         self._loop = asyncio.get_running_loop()
         self._shortcut = shared.pipeline.shortcut(self._session, shared.rules)
+        self._quick_way = shared.pipeline.quick_way(
+            self._session, shared.rules, work=partial(self._work, shared.limits.worker_bytes)
+        )
         self._ended_by: str | None = None
         self._draining = False
         limit_bytes, budget, buffers = shared.limits.frame_bytes, shared.budget, shared.buffers
@@ -176,6 +179,11 @@ class Connection:
         if isinstance(frame, bytearray) and self._request_passes(frame, 0, len(frame)):  # a large one
             self.broker.write(frame_pieces(frame), claim)
             return
+        if (pieces := self._quick_way.request(frame)) is not None:
+            self.broker.write(pieces, claim)
+            if self._session.in_flight >= self._limits.in_flight_requests:
+                self.client.hold(IN_FLIGHT)
+            return
         self._work_request(frame, claim, self._shared.rules.current, looked_up=False)
 
     def _work_request(self, frame: Frame, claim: Claim | None, rules: RuleSnapshot, *, looked_up: bool) -> None:
@@ -219,6 +227,10 @@ class Connection:
             return
         if isinstance(frame, bytearray) and self._shortcut.response(frame, 0, len(frame)):  # a large one
             self.client.write(frame_pieces(frame), claim)
+            self._delivered()
+            return
+        if (pieces := self._quick_way.response(frame)) is not None:
+            self.client.write(pieces, claim)
             self._delivered()
             return
         try:

@@ -74,17 +74,18 @@ class Work:
 
     def tell(self) -> None:
         """Adds it all to the metrics."""
-        for plan, changed, unreadable, refused, masked in self._done:
-            for metric, count in (
-                (metrics.masked_values, changed),
-                (metrics.unreadable_values, unreadable),
-                (metrics.refused_values, refused),
-            ):
-                if count:
-                    metric.labels(plan.at).inc(count)
-            for rule, count in zip(plan.rules, masked, strict=True):
-                if count:
-                    metrics.masked_fields.labels(rule.name, plan.at).inc(count)
+        with metrics.TELLING:
+            for plan, changed, unreadable, refused, masked in self._done:
+                for tally, count in (
+                    (metrics.masked_values, changed),
+                    (metrics.unreadable_values, unreadable),
+                    (metrics.refused_values, refused),
+                ):
+                    if count:
+                        tally.counts[plan.at] += count
+                for rule, count in zip(plan.rules, masked, strict=True):
+                    if count:
+                        metrics.masked_fields.counts[rule.name, plan.at] += count
 
 
 def mask_produced(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | None:
@@ -163,7 +164,7 @@ def _mask_sets(
 def _mask(
     batch: Batch | MessageSet, original: memoryview, plan: TopicPlan, work: Work, *, is_compressed: bool
 ) -> bytes | memoryview:
-    expanded = work.charge(len(memoryview(batch.section)) if is_compressed else 0)
+    expanded = work.charge(len(memoryview(batch.section))) if is_compressed else None
     try:
         outcome = plan.mask(cast("memoryview", batch.section), batch.values)
         work.count(outcome, plan)
@@ -175,7 +176,8 @@ def _mask(
     except MaskedTooLarge as error:
         raise DecompressedTooLarge(str(error)) from error
     finally:
-        expanded.release()
+        if expanded is not None:
+            expanded.release()
 
 
 def _explain(failure: Failure, plan: TopicPlan) -> str:

@@ -7,6 +7,7 @@ path adds to them once a frame, not once a record.
 from __future__ import annotations
 
 from collections import defaultdict
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, Counter, Gauge
@@ -18,25 +19,30 @@ if TYPE_CHECKING:
 
 
 class Tally(Collector):
-    """A counter that the event loop adds to with every frame: a plain integer for each value of its one label.
+    """A counter that the data path adds to with every frame: a plain integer for each value of its labels.
 
     prometheus_client's own counters take a lock and some calls each time, which is half of what a small frame costs.
-    Whoever scrapes runs on the event loop too.
+    Whoever scrapes runs on the event loop. What worker threads add to as well is added to under `TELLING`.
+
+    Attributes:
+        counts: by the value of the one label, or by a tuple of values where there are more.
     """
 
-    def __init__(self, name: str, documentation: str, label: str) -> None:
-        self._described = name, documentation, label
-        self.counts: defaultdict[str, int] = defaultdict(int)
+    def __init__(self, name: str, documentation: str, *labels: str) -> None:
+        self._described = name, documentation, labels
+        self.counts: defaultdict[str | tuple[str, ...], int] = defaultdict(int)
         REGISTRY.register(self)
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """What prometheus_client asks for at each scrape."""
-        name, documentation, label = self._described
-        family = CounterMetricFamily(name, documentation, labels=[label])
-        for value, count in self.counts.items():
-            family.add_metric([value], count)
+        name, documentation, labels = self._described
+        family = CounterMetricFamily(name, documentation, labels=labels)
+        for values, count in list(self.counts.items()):
+            family.add_metric([values] if isinstance(values, str) else values, count)
         yield family
 
+
+TELLING = Lock()
 
 connections = Gauge("wiremask_open_connections", "Client connections that are open.")
 connections_total = Counter("wiremask_connections_total", "Client connections accepted.")
@@ -46,11 +52,11 @@ connections_closed = Counter(
 requests = Tally("wiremask_requests_total", "Requests read from clients.", "api")
 received_bytes = Tally("wiremask_received_bytes_total", "Bytes of frames read.", "peer")
 
-masked_fields = Counter("wiremask_masked_fields_total", "Fields masked.", ["rule", "at"])
-masked_values = Counter("wiremask_masked_values_total", "Record values whose bytes a mask changed.", ["at"])
-refused_values = Counter("wiremask_refused_values_total", "Record values that a rule did not let pass.", ["at"])
-unreadable_values = Counter(
-    "wiremask_unreadable_values_total", "Record values that could not be read, replaced by the marker.", ["at"]
+masked_fields = Tally("wiremask_masked_fields_total", "Fields masked.", "rule", "at")
+masked_values = Tally("wiremask_masked_values_total", "Record values whose bytes a mask changed.", "at")
+refused_values = Tally("wiremask_refused_values_total", "Record values that a rule did not let pass.", "at")
+unreadable_values = Tally(
+    "wiremask_unreadable_values_total", "Record values that could not be read, replaced by the marker.", "at"
 )
 refused_partitions = Counter(
     "wiremask_refused_partitions_total", "Partitions of a request or response that were refused.", ["at", "code"]

@@ -3,11 +3,12 @@
     out:   frame -> header, api -> message -> topic names -> match -> mask -> message -> broker
     back:  frame -> exchange -> message -> topic names, addresses -> match -> mask -> message -> client
 
-Frames that need nothing, most of them, do not come here: `shortcut` passes them on. Each step is one call into the file
-that is named for it: `protocol.header`, `protocol.api`, `protocol.messages`, `topics`, `rules.plan`, `masking`. Nothing
-here waits or writes. A function takes a frame and says what the connection shall do, so that a large frame can be
-worked on by a thread. What cannot be read raises `ProtocolError`, and the connection closes; records that cannot
-be forwarded are refused for their partition, with the code that a broker would give.
+Frames that need nothing, most of them, do not come here: `shortcut` passes them on, and `quickway` masks small ones
+that need nothing else. Each step is one call into the file that is named for it: `protocol.header`, `protocol.api`,
+`protocol.messages`, `topics`, `rules.plan`, `masking`. Nothing here waits or writes. A function takes a frame and says
+what the connection shall do, so that a large frame can be worked on by a thread. What cannot be read raises
+`ProtocolError`, and the connection closes; records that cannot be forwarded are refused for their partition, with the
+code that a broker would give.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from wiremask.protocol.splice import size_of
 from wiremask.proxy.growth import leave_out_what_outgrew, tell_outgrown
 from wiremask.proxy.log import logger
 from wiremask.proxy.masking import Work, mask_fetched, mask_produced
+from wiremask.proxy.quickway import QuickWay
 from wiremask.proxy.refusals import LoginUnfinished, RulesUnfit, TopicUnknown, code_for_reader, refusal, tell_refused
 from wiremask.proxy.session import Exchange, Pieces, Session
 from wiremask.proxy.shortcut import Shortcut
@@ -96,6 +98,10 @@ class Pipeline:
     def shortcut(self, session: Session, rules: RuleSource) -> Shortcut:
         """What decides for one connection which frames need none of this and go on as they are."""
         return Shortcut(session, rules, self._topics, fetch_bytes=self._fetch_bytes)
+
+    def quick_way(self, session: Session, rules: RuleSource, *, work: Callable[[], Work]) -> QuickWay:
+        """What masks for one connection the small frames that need nothing else."""
+        return QuickWay(session, rules, self._topics, work=work, limit_bytes=self._limits.worker_bytes)
 
     # Out: client to broker.
 

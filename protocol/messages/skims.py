@@ -1,11 +1,19 @@
-"""How the messages that carry records are skimmed (protocol/skim.pyx): the slots of what decides about them."""
+"""How messages that carry records are skimmed (protocol/skim.pyx) and refilled (protocol/refill.pyx): their slots."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wiremask.protocol.messages.fetch import FetchedTopic, FetchPartition, FetchRequest, FetchResponse, FetchTopic
+from wiremask.protocol.messages.fetch import (
+    FetchedPartition,
+    FetchedTopic,
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
+)
 from wiremask.protocol.messages.produce import ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic
+from wiremask.protocol.refill import Refill
 from wiremask.protocol.skim import Skim
 
 if TYPE_CHECKING:
@@ -66,6 +74,40 @@ def skim_fetch_response(api: Api, version: int) -> Skim:
         name=FetchedTopic.name.slot,
         topic_id=FetchedTopic.topic_id.slot,
         width=FetchedTopic.layout.width,
+        endpoints=FetchResponse.node_endpoints.slot,
+    )
+
+
+def refill_produce_request(version: int, head: bytes) -> Refill:
+    """The records of a Produce request; its number is acks. `head` is the header behind the correlation id."""
+    return Refill(
+        ProduceRequest.program(version),
+        head,
+        is_request=True,
+        topics=ProduceRequest.topics.slot,
+        name=ProduceTopic.name.slot,
+        topic_id=ProduceTopic.topic_id.slot,
+        width=ProduceTopic.layout.width,
+        partitions=ProduceTopic.partitions.slot,
+        partition_width=ProducePartition.layout.width,
+        records=ProducePartition.records.slot,
+        number=ProduceRequest.acks.slot,
+    )
+
+
+def refill_fetch_response(api: Api, version: int) -> Refill:
+    """The records of a Fetch response that names no address."""
+    return Refill(
+        FetchResponse.program(version),
+        _response_head(api, version),
+        is_request=False,
+        topics=FetchResponse.topics.slot,
+        name=FetchedTopic.name.slot,
+        topic_id=FetchedTopic.topic_id.slot,
+        width=FetchedTopic.layout.width,
+        partitions=FetchedTopic.partitions.slot,
+        partition_width=FetchedPartition.layout.width,
+        records=FetchedPartition.records.slot,
         endpoints=FetchResponse.node_endpoints.slot,
     )
 

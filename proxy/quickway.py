@@ -1,0 +1,188 @@
+"""The quick way of a small frame that a rule masks: find the records, mask them, write the frame again around them.
+
+`shortcut` passes on what needs nothing; here are its neighbours, a Produce request and a Fetch response of topics whose
+names are known, with nothing to refuse. `protocol.refill` finds their records in one strict walk, `masking` masks them,
+and what comes out is what `pipeline` would have written. At the first doubt, an unknown id, an address, a record that a
+rule does not let pass, a batch too heavy for the event loop, nothing has been told to anybody yet, and the frame takes
+the long way from its beginning.
+
+What was chosen holds for one ruleset, one client id and one state of the login; with any of them it is forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from wiremask.protocol import api as apis
+from wiremask.protocol.errors import ProtocolError
+from wiremask.protocol.header import read_request_header
+from wiremask.protocol.messages.skims import refill_fetch_response, refill_produce_request
+from wiremask.protocol.refill import Choices, RecordsField, Refill
+from wiremask.proxy import metrics
+from wiremask.proxy.masking import TooHeavy, mask_fetched, mask_produced
+from wiremask.proxy.session import Exchange
+from wiremask.rules import RulesClash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wiremask.proxy import masking
+    from wiremask.proxy.reload import RuleSource
+    from wiremask.proxy.session import Pieces, Session
+    from wiremask.proxy.topics import TopicNames
+    from wiremask.rules import Direction, Plan, TopicPlan
+
+_HEAD_START: Final = 8  # of what a request's header has behind the correlation id
+_HEAD_BYTES: Final = 1024  # of one that is remembered: a client could make it as long as a frame
+_PRODUCE_KEY: Final = apis.PRODUCE.to_bytes(2, "big")
+
+
+class QuickWay:
+    """What of one connection is masked without the long way.
+
+    Args:
+        limit_bytes: frames of this size or more take the long way, which may use another thread.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        rules: RuleSource,
+        topics: TopicNames,
+        *,
+        work: Callable[[], masking.Work],
+        limit_bytes: int,
+    ) -> None:
+        self._session = session
+        self._rules = rules
+        self._topics = topics
+        self._work = work
+        self._limit_bytes = limit_bytes
+        self._plan: Plan | None = None
+        self._login_steps = -1
+        self._is_open = False
+        self._client_id: str | None = None
+        self._choices: dict[Direction, Choices] = {}
+        self._requests: dict[int, Refill] = {}
+        self._responses: dict[int, Refill] = {}
+
+    def request(self, frame: bytes | bytearray) -> Pieces | None:
+        """A masked Produce as it goes to the broker, its exchange begun; None if it takes the long way."""
+        if frame[:2] != _PRODUCE_KEY or len(frame) >= self._limit_bytes:
+            return None
+        plan = self._rules.current.plan
+        session = self._session
+        if plan is not self._plan or session.identity.steps != self._login_steps:
+            self._begin(plan)
+        if not self._is_open or not plan.acts_at("produce"):
+            return None
+        version = int.from_bytes(frame[2:4], "big")
+        refill = self._requests.get(version) or self._learn(frame, plan)
+        if refill is None:
+            return None
+        fields = refill.find(frame, self._choices_at("produce", plan))
+        if fields is None:
+            if self._client_id != session.client_id:
+                self._begin(plan)
+            return None
+        work = self._work()
+        filled = _fill(frame, fields, mask_produced, work)
+        if filled is None:
+            return None
+        pieces = refill.fill(frame, fields, filled)
+        work.tell()
+        if refill.number:
+            exchange = Exchange(apis.APIS[apis.PRODUCE], version, refill.correlation_id, self._client_id)
+            exchange.grown_bytes = refill.grown_bytes
+            session.sent(exchange)
+        metrics.requests.counts["Produce"] += 1
+        return pieces
+
+    def response(self, frame: bytes | bytearray) -> Pieces | None:
+        """A masked Fetch response as it goes to the client, its exchange over; None if it takes the long way."""
+        session = self._session
+        exchange = session.next_to_leave
+        if exchange is None or exchange.api.key != apis.FETCH or len(frame) >= self._limit_bytes:
+            return None
+        plan = self._rules.current.plan
+        if plan is not self._plan or session.identity.steps != self._login_steps:
+            self._begin(plan)
+        if not plan.acts_at("fetch") or (plan.has_conditions and exchange.client_id != self._client_id):
+            return None
+        refill = self._responses.get(exchange.version)
+        if refill is None:
+            refill = self._responses[exchange.version] = refill_fetch_response(exchange.api, exchange.version)
+        fields = refill.find(frame, self._choices_at("fetch", plan))
+        if fields is None or refill.correlation_id != exchange.correlation_id:
+            return None
+        work = self._work()
+        filled = _fill(frame, fields, mask_fetched, work)
+        if filled is None:
+            return None
+        pieces = refill.fill(frame, fields, filled)
+        grown_bytes = refill.grown_bytes
+        if grown_bytes > 0 and exchange.max_bytes is not None and len(frame) + grown_bytes > exchange.max_bytes:
+            return None  # whole batches may have to be left out
+        work.tell()
+        session.left(exchange)
+        return pieces
+
+    def _begin(self, plan: Plan) -> None:
+        identity = self._session.identity
+        self._plan = plan
+        self._login_steps = identity.steps
+        self._is_open = not identity.is_pending and not identity.expects_bare_token
+        self._client_id = self._session.client_id
+        self._choices.clear()
+        self._requests.clear()
+        self._responses.clear()
+
+    def _learn(self, frame: bytes | bytearray, plan: Plan) -> Refill | None:
+        """Reads a first header of its version; None where the long way will say what is wrong with it."""
+        try:
+            header = read_request_header(frame)
+        except ProtocolError:
+            return None
+        if header.body_start - _HEAD_START > _HEAD_BYTES:
+            return None
+        if header.client_id != self._client_id:
+            self._session.client_id = header.client_id
+            self._begin(plan)
+        head = bytes(memoryview(frame)[_HEAD_START : header.body_start])
+        refill = self._requests[header.version] = refill_produce_request(header.version, head)
+        return refill
+
+    def _choices_at(self, at: Direction, plan: Plan) -> Choices:
+        """What happens to topics, for all versions."""
+        choices = self._choices.get(at)
+        if choices is None:
+            choices = self._choices[at] = self._choose(at, plan)
+        return choices
+
+    def _choose(self, at: Direction, plan: Plan) -> Choices:
+        rules = self._session.plan_for(plan, self._client_id)
+
+        def choose(topic: str | bytes) -> TopicPlan | bool | None:
+            name = topic if isinstance(topic, str) else self._topics.name(topic)
+            if name is None:
+                return None
+            try:
+                return rules.match(name, at) or False
+            except RulesClash:
+                return None
+
+        return Choices(choose)
+
+
+def _fill(
+    frame: bytes | bytearray,
+    fields: list[RecordsField],
+    mask: Callable[[memoryview, TopicPlan, masking.Work], masking.Pieces | None],
+    work: masking.Work,
+) -> list[masking.Pieces | None] | None:
+    """The masked content of each field, None where it stays; None if one of them must take the long way."""
+    view = memoryview(frame)
+    try:
+        return [mask(view[field.start : field.stop], field.choice, work) for field in fields]
+    except (ProtocolError, TooHeavy):
+        return None
