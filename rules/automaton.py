@@ -8,23 +8,32 @@ Precedence is settled here too. A state carries the decision that is in force at
 selection that selects the node or a node above it. Positions of later selections can no longer win below
 that node, so they are dropped from the state; this is also what keeps the machine small.
 
+Some selections act only where something holds that a walker finds out for each value (`Selection.when`). They
+decide nothing by themselves: the state carries them in order, before the selection that decides if none of them
+acts, and the walker takes the first that does.
+
 Source: RFC 9535 section 2.3 (selectors) and 2.5 (child and descendant segments).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+from wiremask.rules.casefold import fold
 from wiremask.rules.errors import RulesClash
 from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify, OnUnmaskable
-from wiremask.rules.selector import Index, Name, Path, Wildcard
+from wiremask.rules.selector import Index, Name, Path, Slice, Wildcard
+from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify, OnUnmaskable
+from wiremask.rules.selector import Index, Name, Path, Slice, Wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 STATES_LIMIT = 4096
 TRANSITIONS_LIMIT = 1 << 18
+SLICES_LIMIT = 8
 DEAD = 0
 
 
@@ -39,12 +48,14 @@ class Selection:
     Attributes:
         rule: index of the rule that the field belongs to, for counts and failures.
         on_unmaskable: what to do with a leaf of a type that the mask does not take.
+        when: number of the condition that must hold of the value; None for a selection that always acts.
     """
 
     path: Path
     mask: Mask
     rule: int
     on_unmaskable: OnUnmaskable = "reject"
+    when: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +65,7 @@ class Action:
     mask: Mask
     rule: int
     on_unmaskable: OnUnmaskable
+    when: int | None = None
 
     @property
     def whole(self) -> bool:
@@ -68,20 +80,41 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Picks:
+    """Where the elements of an array lead if slices select some of them.
+
+    Attributes:
+        slices: groups; an element is in a group if any slice of the group selects it.
+        by_group: 2 ** len(slices) states; bit i of the index is set if the element is in group i.
+        by_index: the same for the elements at these positions.
+    """
+
+    slices: tuple[tuple[Slice, ...], ...]
+    by_group: tuple[int, ...]
+    by_index: Mapping[int, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """What is known at a node of the document.
 
     Attributes:
         action: index of the action for the node if it is a leaf, or if the action is whole; None for none.
-        names: state of a member by its name in UTF-8, where it differs from `fallback`.
-        indexes: state of an element by its position, where it differs from `fallback`.
+        names: state of a member by its name in UTF-8, where it differs from that by `folded`, or from `fallback`.
+        indexes: state of an element by its position, where it differs from `fallback`. Empty if there are `picks`.
         fallback: state of every other child.
+        maybe: indexes of actions with conditions; the first whose condition holds is done instead of `action`.
+        folded: state of a member by its name in UTF-8, folded, where it differs from `fallback`.
+        picks: state of an element, where slices decide it.
     """
 
     action: int | None
     names: Mapping[bytes, int]
     indexes: Mapping[int, int]
     fallback: int
+    maybe: tuple[int, ...] = ()
+    folded: Mapping[bytes, int] = field(default_factory=dict)
+    picks: Picks | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +136,19 @@ def build(selections: Sequence[Selection]) -> Automaton:
     return _Construction(selections).run()
 
 
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What is in force at a node.
+
+    Attributes:
+        maybe: runs of selections with conditions, by the number of the first of each run, in order.
+        action: what is done if none of them acts; None for nothing.
+    """
+
+    maybe: tuple[int, ...] = ()
+    action: int | None = None
+
+
 class _Construction:
     """Subset construction over sets of positions, each set the bits of one int.
 
@@ -112,33 +158,46 @@ class _Construction:
 
     def __init__(self, selections: Sequence[Selection]) -> None:
         self._paths = [selection.path for selection in selections]
+        self._when = [selection.when for selection in selections]
         self._first: list[int] = []
         self._owner: list[int] = []
         self._finals = 0
         actions: dict[Action, int] = {}
         self._action_of: list[int | None] = []
+        self._run_of: list[int] = []
         for number, selection in enumerate(selections):
             _check(selection)
             self._first.append(len(self._owner))
             self._owner += [number] * (len(selection.path) + 1)
             self._finals |= 1 << (len(self._owner) - 1)
-            if isinstance(selection.mask, Keep):
+            if isinstance(selection.mask, Keep) and selection.when is None:
                 self._action_of.append(None)
             else:
-                action = Action(mask=selection.mask, rule=selection.rule, on_unmaskable=selection.on_unmaskable)
+                action = Action(
+                    mask=selection.mask,
+                    rule=selection.rule,
+                    on_unmaskable=selection.on_unmaskable,
+                    when=selection.when,
+                )
                 self._action_of.append(actions.setdefault(action, len(actions)))
+        for _, run in groupby(range(len(selections)), key=lambda number: (self._when[number], self._action_of[number])):
+            numbers = list(run)
+            self._run_of += [numbers[0]] * len(numbers)
         self._actions = tuple(actions)
-        self._numbers: dict[tuple[int, int | None], int] = {(0, None): DEAD}
-        self._queue: list[tuple[int, int | None]] = [(0, None)]
+        self._rivals = self._find_rivals()
+        self._numbers: dict[tuple[int, _Decision], int] = {(0, _Decision()): DEAD}
+        self._queue: list[tuple[int, _Decision]] = [(0, _Decision())]
 
     def run(self) -> Automaton:
-        start = self._settle(sum(1 << first for first in self._first), None)
+        start = self._settle(sum(1 << first for first in self._first), _Decision())
         states: list[State] = []
         transitions = 0
         while len(states) < len(self._queue):
             state = self._expand(*self._queue[len(states)])
             states.append(state)
-            transitions += len(state.names) + len(state.indexes)
+            transitions += len(state.names) + len(state.indexes) + len(state.folded)
+            if state.picks is not None:
+                transitions += len(state.picks.by_group) * (1 + len(state.picks.by_index))
             if len(self._queue) > STATES_LIMIT or transitions > TRANSITIONS_LIMIT:
                 raise AutomatonTooLarge(
                     f"the paths of {len(self._paths)} fields make more than {STATES_LIMIT} states or "
@@ -146,21 +205,42 @@ class _Construction:
                 )
         return Automaton(states=tuple(states), actions=self._actions, start=start)
 
-    def _settle(self, positions: int, decision: int | None) -> int:
+    def _find_rivals(self) -> list[int]:
+        """For each selection with a condition, the positions of later ones with the same: they never win below it."""
+        rivals = [0] * len(self._paths)
+        later: dict[int, int] = {}
+        for number in range(len(self._paths) - 1, -1, -1):
+            when = self._when[number]
+            if when is not None:
+                rivals[number] = later.get(when, 0)
+                own = (1 << (len(self._paths[number]) + 1)) - 1
+                later[when] = rivals[number] | own << self._first[number]
+        return rivals
+
+    def _settle(self, positions: int, decision: _Decision) -> int:
         """Gives the number of the state for a node reached at `positions` below a node with `decision`."""
         hits = positions & self._finals
-        if hits:
-            winner = self._owner[(hits & -hits).bit_length() - 1]
-            decision = self._action_of[winner]
-            positions &= (1 << self._first[winner]) - 1
-        if decision is not None and self._actions[decision].whole:
+        while hits:
+            bit = hits & -hits
+            winner = self._owner[bit.bit_length() - 1]
+            if self._when[winner] is None:
+                before = tuple(run for run in decision.maybe if run < winner)
+                decision = _Decision(before, self._action_of[winner])
+                positions &= (1 << self._first[winner]) - 1
+                break
+            decision = _Decision(self._add(decision.maybe, winner), decision.action)
+            positions &= ~(self._rivals[winner] | bit)
+            hits &= positions
+        if not decision.maybe and decision.action is not None and self._actions[decision.action].whole:
             positions = 0
         while positions:
             # The last selection still alive may say only what is in force anyway; then it changes nothing.
             last = self._owner[positions.bit_length() - 1]
-            if self._action_of[last] != decision:
+            if self._matters(last, decision):
                 break
             positions &= (1 << self._first[last]) - 1
+        if not positions:
+            decision = self._trim(decision)
         key = (positions, decision)
         number = self._numbers.get(key)
         if number is None:
@@ -168,11 +248,35 @@ class _Construction:
             self._queue.append(key)
         return number
 
-    def _expand(self, positions: int, decision: int | None) -> State:
+    def _add(self, maybe: tuple[int, ...], winner: int) -> tuple[int, ...]:
+        """The runs with that of `winner`, which takes the place of a later one with the same condition."""
+        when = self._when[winner]
+        return tuple(sorted({run for run in maybe if self._when[run] != when} | {self._run_of[winner]}))
+
+    def _matters(self, selection: int, decision: _Decision) -> bool:
+        """Whether a hit of a selection, the last one alive, would change what is in force."""
+        if self._when[selection] is not None:
+            return self._run_of[selection] not in decision.maybe
+        return self._action_of[selection] != decision.action or any(run > selection for run in decision.maybe)
+
+    def _trim(self, decision: _Decision) -> _Decision:
+        """Without what leaves a node as it is and stands last, where nothing else can be hit any more."""
+        maybe = decision.maybe
+        while maybe and decision.action is None and self._is_keep(maybe[-1]):
+            maybe = maybe[:-1]
+        return _Decision(maybe, decision.action)
+
+    def _is_keep(self, run: int) -> bool:
+        action = self._action_of[run]
+        return action is not None and isinstance(self._actions[action].mask, Keep)
+
+    def _expand(self, positions: int, decision: _Decision) -> State:
         """Follows every child that the live segments name, and the one that they do not."""
         anywhere = 0
         by_name: dict[str, int] = {}
+        by_folded: dict[str, int] = {}
         by_index: dict[int, int] = {}
+        by_slice: dict[int, list[Slice]] = {}
         rest = positions
         while rest:
             bit = rest & -rest
@@ -184,20 +288,58 @@ class _Construction:
                 anywhere |= bit
             for selector in segment.selectors:
                 match selector:
+                    case Name(name, ignore_case=True):
+                        by_folded[name] = by_folded.get(name, 0) | bit << 1
                     case Name(name):
                         by_name[name] = by_name.get(name, 0) | bit << 1
-                    case Index(index):
+                    case Index(index) if index >= 0:
                         by_index[index] = by_index.get(index, 0) | bit << 1
+                    case Index(index):
+                        by_slice.setdefault(bit << 1, []).append(Slice(index, index + 1 or None))
+                    case Slice():
+                        by_slice.setdefault(bit << 1, []).append(selector)
                     case Wildcard():
                         anywhere |= bit << 1
         fallback = self._settle(anywhere, decision)
-        names = {name.encode(): self._settle(anywhere | more, decision) for name, more in by_name.items()}
-        indexes = {index: self._settle(anywhere | more, decision) for index, more in by_index.items()}
+        folded = {name: self._settle(anywhere | more, decision) for name, more in by_folded.items()}
+        names = {
+            name: self._settle(anywhere | more | by_folded.get(fold(name), 0), decision)
+            for name, more in by_name.items()
+        }
+        picks = self._pick(anywhere, by_index, by_slice, decision) if by_slice else None
+        indexes = {} if picks else {i: self._settle(anywhere | more, decision) for i, more in by_index.items()}
         return State(
-            action=decision,
-            names={name: target for name, target in names.items() if target != fallback},
+            action=decision.action,
+            maybe=tuple(action for run in decision.maybe if (action := self._action_of[run]) is not None),
+            names={
+                name.encode(): target
+                for name, target in names.items()
+                if target != folded.get(fold(name), fallback)
+            },
+            folded={name.encode(): target for name, target in folded.items() if target != fallback},
             indexes={index: target for index, target in indexes.items() if target != fallback},
             fallback=fallback,
+            picks=picks,
+        )
+
+    def _pick(
+        self, anywhere: int, by_index: dict[int, int], by_slice: dict[int, list[Slice]], decision: _Decision
+    ) -> Picks:
+        """Follows every element that slices may select, in whatever combination."""
+        if len(by_slice) > SLICES_LIMIT:
+            raise AutomatonTooLarge(
+                f"more than {SLICES_LIMIT} fields have slices or indexes from the end at one place; join them in lists"
+            )
+        sums = [0]
+        for more in by_slice:
+            sums += [total | more for total in sums]
+        return Picks(
+            slices=tuple(map(tuple, by_slice.values())),
+            by_group=tuple(self._settle(anywhere | total, decision) for total in sums),
+            by_index={
+                index: tuple(self._settle(anywhere | at | total, decision) for total in sums)
+                for index, at in by_index.items()
+            },
         )
 
 
@@ -208,8 +350,10 @@ def _check(selection: Selection) -> None:
     for segment in selection.path:
         for selector in segment.selectors:
             match selector:
-                case Index(index) if not 0 <= index < 1 << 63:
-                    raise ValueError("an index must be 0 or more, and fit 63 bits")
+                case Index(index) if not -1 << 31 < index < 1 << 63:
+                    raise ValueError("an index must fit 63 bits; from the end, 31")
+                case Slice(step=0):
+                    raise ValueError("a step must not be 0")
                 case Name(name) if any("\ud800" <= char <= "\udfff" for char in name):
                     raise ValueError("a name holds half a surrogate pair, which no valid document does")
                 case _:

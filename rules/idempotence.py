@@ -45,7 +45,7 @@ from wiremask.rules.masks import (
     Token,
     Truncate,
 )
-from wiremask.rules.selector import Index, Path, Wildcard
+from wiremask.rules.selector import Index, Path, Slice, Wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,8 +117,8 @@ def _bears_email(mask: Mask, no: str = "") -> bool:
 
 
 def _takes_elements(path: Path) -> bool:
-    return any(isinstance(selector, Index | Wildcard) for selector in path[-1].selectors)
+    return any(isinstance(selector, Index | Slice | Wildcard) for selector in path[-1].selectors)
 
 
 def _counts(path: Path) -> bool:
-    return any(isinstance(selector, Index) for segment in path for selector in segment.selectors)
+    return any(isinstance(selector, Index | Slice) for segment in path for selector in segment.selectors)

@@ -21,7 +21,7 @@ typedef struct arena {
     void *owner;
 } arena_t;
 
-typedef enum { LEAF_STRING, LEAF_NUMBER, LEAF_BOOLEAN } leaf_t;
+typedef enum { LEAF_STRING, LEAF_NUMBER, LEAF_BOOLEAN, NO_LEAF } leaf_t;
 
 /* One leaf of a collected mask: its output is still to come, and stands nowhere in the output yet. */
 typedef struct {
@@ -48,6 +48,7 @@ typedef struct {
 typedef struct {
     const state_t *state;
     int64_t index;  /* of the element at hand */
+    int64_t length; /* of an array, where program_t.counts asks for it; else more than any has */
     uint8_t array;
     uint8_t taken;  /* what it holds is not copied */
     uint8_t headless; /* all items so far were dropped: the next one follows no comma */
@@ -61,8 +62,12 @@ typedef struct {
     arena_t jobs;      /* of job_t, in the order of the output */
     arena_t tallies;   /* of tally_t */
     arena_t failures;  /* of failure_t */
+    arena_t lengths;   /* int64_t for each array of the value at hand, in the order in which they open */
+    size_t next_length;
     frame_t *frames;   /* depth_limit + 1 */
     uint8_t *name;     /* name_limit bytes, for names with escapes */
+    uint8_t *folded;   /* fold_limit bytes, for names without regard to case */
+    const uint8_t *conditions; /* of the value at hand: for each condition whether it holds */
     int64_t *masked;   /* for each rule */
     int64_t *pending;  /* the same, of the value at hand */
     uint32_t *touched; /* rules with something pending */
@@ -390,6 +395,24 @@ static fault_t redact(
 {
     piece_t piece = leaf == LEAF_STRING ? text : leaf == LEAF_NUMBER ? number : boolean;
     return replace(walk, from, to, walk->program->pool + piece.at, piece.length);
+}
+
+/* What of several actions is done; NULL for nothing.
+ *
+ * Each is asked in order of precedence whether it acts on this leaf [from, to), or on this container. An action that
+ * depends on the leaf's text (a finder of card numbers, say) has its place here: it acts if it finds something, and
+ * otherwise the next one is asked. */
+static const action_t *choose(
+    const walk_t *walk, const action_t *action, leaf_t leaf, const uint8_t *from, const uint8_t *to, unsigned form)
+{
+    const program_t *program = walk->program;
+    const uint32_t *choices = program->choices + action->choices;
+    (void)leaf, (void)from, (void)to, (void)form;
+    for (uint32_t i = 0; i < action->choices_count; i++) {
+        const action_t *choice = program->actions + choices[i];
+        if (choice->when < 0 || walk->conditions[choice->when]) return choice->kind == MASK_KEEP ? NULL : choice;
+    }
+    return NULL;
 }
 
 /* A mask that takes text, and numbers if it says so. */

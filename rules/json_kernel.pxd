@@ -33,6 +33,8 @@ cdef extern from "json_program.h" nogil:
         MASK_PATTERN
         MASK_HASH
         MASK_COLLECTED
+        MASK_KEEP
+        MASK_CHOICE
     ctypedef enum hash_form_t:
         HASH_HEX
         HASH_BASE64URL
@@ -51,6 +53,8 @@ cdef extern from "json_program.h" nogil:
         hmac_t hmac
         hash_form_t hash_form
         uint32_t hash_length, collected
+        int32_t when
+        uint32_t choices, choices_count
     ctypedef struct slot_t:
         uint32_t hash, target
         piece_t name
@@ -62,17 +66,35 @@ cdef extern from "json_program.h" nogil:
         uint32_t fallback
         int32_t action
         uint32_t slots, slots_mask, elements, elements_count
+    ctypedef struct slice_t:
+        int64_t start, end, step
+        uint32_t group
+    ctypedef struct picks_t:
+        uint32_t slices, slices_count, rows, rows_count, row
+    ctypedef struct cased_t:
+        uint32_t slots, slots_mask, folded, folded_mask
+    ctypedef struct fold_t:
+        uint32_t code, folded
     ctypedef struct program_t:
         state_t* states
         slot_t* slots
         element_t* elements
+        slice_t* slices
+        picks_t* picks
+        uint32_t* targets
+        cased_t* cased
+        fold_t* folds
         action_t* actions
+        uint32_t* choices
         uint8_t* pool
-        uint32_t start, rules, depth_limit, name_limit
-        uint8_t redact_unreadable
+        uint32_t folds_count, start, rules, conditions, depth_limit, name_limit, fold_limit
+        uint8_t counts, redact_unreadable
         piece_t marker, redacted, zero, no
 
     uint32_t NO_NAME
+    uint32_t CASED
+    uint32_t PICKED
+    int64_t NO_BOUND
     uint32_t hash_name(const uint8_t* name, size_t length, const uint8_t* end)
 
 
@@ -99,9 +121,10 @@ cdef extern from "json_emit.h" nogil:
         pass
     ctypedef struct walk_t:
         const program_t* program
-        arena_t output, inputs, jobs, tallies, failures
+        arena_t output, inputs, jobs, tallies, failures, lengths
         frame_t* frames
         uint8_t* name
+        uint8_t* folded
         int64_t* masked
         int64_t* pending
         uint32_t* touched
@@ -114,4 +137,6 @@ cdef extern from "json_emit.h" nogil:
 
 cdef extern from "json_walk.h" nogil:
     fault_t walk_value(walk_t* walk, const uint8_t* begin, const uint8_t* end)
-    fault_t mask_batch(walk_t* walk, const uint8_t* buffer, const int32_t* values, size_t count, int32_t* spans)
+    fault_t mask_batch(
+        walk_t* walk, const uint8_t* buffer, const int32_t* values, const uint8_t* conditions, size_t count, int32_t* spans
+    )

@@ -6,7 +6,17 @@
 #ifndef WIREMASK_JSON_WALK_H
 #define WIREMASK_JSON_WALK_H
 
+#include "json_count.h"
 #include "json_emit.h"
+
+/* Turns a choice into the action that is chosen; without one the leaf at hand is done with. */
+#define CHOOSE(leaf_kind, text_form)                                          \
+    do {                                                                      \
+        if (UNLIKELY(action->kind == MASK_CHOICE)) {                          \
+            action = choose(walk, action, leaf_kind, leaf, p, text_form);     \
+            if (action == NULL) goto after;                                   \
+        }                                                                     \
+    } while (0)
 
 /* The rest of a value up to the next byte that is no white space; the value may not end there. */
 #define SKIP_SPACE()                                        \
@@ -48,6 +58,7 @@ value: /* p is at the first byte of a value whose state is `state` */
         if (UNLIKELY(p == NULL)) return fault;
         p++;
         if (action == NULL) goto after;
+        CHOOSE(LEAF_STRING, form);
         if (action->kind == MASK_DROP) goto drop;
         fault = mask_leaf(walk, action, LEAF_STRING, leaf, p, form);
         if (UNLIKELY(fault)) return fault;
@@ -57,6 +68,7 @@ value: /* p is at the first byte of a value whose state is `state` */
         p = read_number(p, end, &fault);
         if (UNLIKELY(p == NULL)) return fault;
         if (action == NULL) goto after;
+        CHOOSE(LEAF_NUMBER, TEXT_PLAIN);
         if (action->kind == MASK_DROP) goto drop;
         fault = mask_leaf(walk, action, LEAF_NUMBER, leaf, p, TEXT_PLAIN);
         if (UNLIKELY(fault)) return fault;
@@ -69,6 +81,7 @@ value: /* p is at the first byte of a value whose state is `state` */
         if (UNLIKELY(left < length)) return FAULT_UNEXPECTED_END;
         p += length;
         if (action == NULL) goto after;
+        CHOOSE(LEAF_BOOLEAN, TEXT_PLAIN);
         if (action->kind == MASK_DROP) goto drop;
         if (*leaf == 'n') goto after;
         fault = mask_leaf(walk, action, LEAF_BOOLEAN, leaf, p, TEXT_PLAIN);
@@ -78,6 +91,8 @@ value: /* p is at the first byte of a value whose state is `state` */
 
     case '{': case '[':
         if (UNLIKELY(top == last)) return FAULT_TOO_DEEP;
+        if (UNLIKELY(action != NULL && action->kind == MASK_CHOICE))
+            action = choose(walk, action, NO_LEAF, p, p, TEXT_PLAIN);
         if (UNLIKELY(action != NULL && action->whole)) {
             /* Its replacement is written now; where it ends is known when it closes. */
             if (action->kind == MASK_DROP) {
@@ -103,6 +118,7 @@ value: /* p is at the first byte of a value whose state is `state` */
         p++;
         SKIP_SPACE();
         if (top->array) {
+            top->length = UNLIKELY(program->counts) ? next_length(walk) : INT64_MAX;
             if (*p == ']') goto close;
             goto element;
         }
@@ -135,11 +151,12 @@ member: { /* p is at the first byte of a member */
     if (state->lengths == 0) {
         state = program->states + state->fallback;
     } else if (LIKELY(!(form & TEXT_ESCAPED))) {
-        state = member_state(program, state, name, (size_t)(p - name), end);
+        state = member_state(program, state, name, (size_t)(p - name), end, walk->folded);
     } else {
         size_t length = decode_string(name, p, walk->name, program->name_limit);
         state = length == SIZE_MAX ? program->states + state->fallback
-                                   : member_state(program, state, walk->name, length, walk->name + length);
+                                   : member_state(program, state, walk->name, length, walk->name + length,
+                                                  walk->folded);
     }
     p++;
     SKIP_SPACE();
@@ -157,7 +174,7 @@ element: /* p is at the first byte of an element */
         top->headless = 0;
     }
     top->index++;
-    state = element_state(program, top->state, top->index);
+    state = element_state(program, top->state, top->index, top->length);
     goto value;
 
 after: /* p is behind a value */
@@ -178,6 +195,7 @@ close: /* p is at the closing bracket */
     goto after;
 }
 
+#undef CHOOSE
 #undef SKIP_SPACE
 
 /* Masks one value; its span in the output, or (-1, 0) for unchanged. */
@@ -186,6 +204,10 @@ static fault_t mask_value(walk_t *walk, const uint8_t *begin, const uint8_t *end
     size_t start = walk->output.length, jobs = walk->jobs.length;
     walk->copied = begin;
     walk->spliced = 0;
+    if (UNLIKELY(walk->program->counts)) {
+        fault_t fault = count_elements(walk, begin, end);
+        if (UNLIKELY(fault)) return fault;
+    }
     fault_t fault = walk_value(walk, begin, end);
     if (UNLIKELY(fault)) return fault;
     if (UNLIKELY(walk->unmaskable)) return walk->unmaskable;
@@ -231,8 +253,9 @@ static fault_t use_marker(walk_t *walk, int32_t *span)
 }
 
 /* Masks a batch: `values` and `spans` hold (start, length) a value; length -1 is null. The caller has checked that
- * all values lie in the buffer. Returns FAULT_NONE, FAULT_NO_MEMORY or FAULT_TOO_LARGE. */
-static fault_t mask_batch(walk_t *walk, const uint8_t *buffer, const int32_t *values, size_t count, int32_t *spans)
+ * all values lie in the buffer, and that `conditions` has program_t.conditions bytes for each. Returns FAULT_NONE, FAULT_NO_MEMORY or FAULT_TOO_LARGE. */
+static fault_t mask_batch(
+    walk_t *walk, const uint8_t *buffer, const int32_t *values, const uint8_t *conditions, size_t count, int32_t *spans)
 {
     for (size_t i = 0; i < count; i++, values += 2, spans += 2) {
         size_t output = walk->output.length, inputs = walk->inputs.length, jobs = walk->jobs.length;
@@ -240,6 +263,7 @@ static fault_t mask_batch(walk_t *walk, const uint8_t *buffer, const int32_t *va
         spans[1] = 0;
         if (values[1] < 0) continue;
         walk->value = (uint32_t)i;
+        walk->conditions = conditions + i * walk->program->conditions;
         walk->touched_count = 0;
         walk->unmaskable = FAULT_NONE;
         const uint8_t *begin = buffer + values[0];

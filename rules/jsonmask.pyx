@@ -77,6 +77,9 @@ cdef class JsonMasker:
         marker: a valid JSON text.
         output_limit_bytes: bound for the masked values of one batch together.
         topic: the topic of the values, for the masks that bind their outputs to it.
+        conditions: number of conditions that `Selection.when` counts in.
+
+    Values are masked one by one, so that one rule may act on this value and not on the next: see `conditions` of `mask`.
 
     Raises:
         AutomatonTooLarge: the paths multiply into too many states.
@@ -96,6 +99,7 @@ cdef class JsonMasker:
         marker=b'{"wiremask":"unreadable"}',
         output_limit_bytes=OUTPUT_LIMIT_BYTES,
         topic="",
+        conditions=0,
     ):
         if self.program is not None:
             raise TypeError("a JsonMasker is set up once")
@@ -105,23 +109,26 @@ cdef class JsonMasker:
             raise ValueError("on_unreadable is reject or redact")
         if not all(0 <= selection.rule < rules for selection in selections):
             raise ValueError("a selection belongs to no rule")
+        if not all(selection.when is None or 0 <= selection.when < conditions for selection in selections):
+            raise ValueError("a selection asks for no condition that there is")
         self.output_limit = output_limit_bytes
         self.program = build_program(
-            build(selections), rules, depth_limit, on_unreadable == "redact", marker, topic
+            build(selections), rules, conditions, depth_limit, on_unreadable == "redact", marker, topic
         )
 
-    def mask(self, buffer, values):
+    def mask(self, buffer, values, bytes conditions=b""):
         """Masks the values of a batch. The GIL is released meanwhile, so nothing may write to the buffer.
 
         Args:
             buffer: the bytes that hold the values.
             values: array("i") with two ints a value, (start, length) in the buffer; length -1 is null.
+            conditions: for each value, a byte for each number of `Selection.when`: 1 where the condition holds, else 0.
 
         Returns:
             An Outcome; it holds copies only.
 
         Raises:
-            ValueError: a span lies outside the buffer.
+            ValueError: a span lies outside the buffer, or `conditions` has another length.
             MaskedTooLarge: the outputs of the batch outgrew the limit.
         """
         cdef Py_buffer text, given
@@ -133,14 +140,21 @@ cdef class JsonMasker:
             try:
                 if given.itemsize != 4 or given.format[0] != b"i" or given.len % 8:
                     raise ValueError("values is an array of int32 pairs")
-                return self._mask(<const uint8_t*>text.buf, text.len, <const int32_t*>given.buf, given.len // 8)
+                if self.program.tables.conditions * (given.len // 8) != len(conditions):
+                    raise ValueError("conditions has a byte for each condition and value")
+                return self._mask(
+                    <const uint8_t*>text.buf, text.len, <const int32_t*>given.buf, given.len // 8, conditions
+                )
             finally:
                 PyBuffer_Release(&given)
         finally:
             PyBuffer_Release(&text)
 
-    cdef object _mask(self, const uint8_t* text, Py_ssize_t size, const int32_t* values, Py_ssize_t count):
+    cdef object _mask(
+        self, const uint8_t* text, Py_ssize_t size, const int32_t* values, Py_ssize_t count, bytes conditions
+    ):
         cdef walk_t walk
+        cdef const uint8_t* holds = <const uint8_t*>PyBytes_AS_STRING(conditions)
         cdef fault_t fault
         cdef PyObject* output
         cdef size_t hint = check_values(values, count, size)
@@ -155,14 +169,16 @@ cdef class JsonMasker:
         set_up(&walk.inputs, grow_by_realloc, 4096, 0xFFFFFFFF)
         set_up(&walk.jobs, grow_by_realloc, 128 * sizeof(job_t), 0xFFFFFFFF)
         set_up(&walk.tallies, grow_by_realloc, 64 * sizeof(tally_t), 0xFFFFFFFF)
+        set_up(&walk.lengths, grow_by_realloc, 64 * sizeof(int64_t), 0xFFFFFFFF)
         set_up(&walk.failures, grow_by_realloc, 16 * sizeof(failure_t), 0xFFFFFFFF)
         try:
             walk.frames = <frame_t*>allocate(self.program.tables.depth_limit + 1, sizeof(frame_t))
             walk.name = <uint8_t*>allocate(self.program.tables.name_limit, 1)
+            walk.folded = <uint8_t*>allocate(self.program.tables.fold_limit, 1)
             walk.pending = <int64_t*>allocate(self.program.tables.rules, sizeof(int64_t))
             walk.touched = <uint32_t*>allocate(self.program.tables.rules, sizeof(uint32_t))
             with nogil:
-                fault = mask_batch(&walk, text, values, count, <int32_t*>spans.data.as_ints)
+                fault = mask_batch(&walk, text, values, holds, count, <int32_t*>spans.data.as_ints)
             if fault == FAULT_NO_MEMORY:
                 raise MemoryError
             if fault == FAULT_TOO_LARGE:
@@ -186,8 +202,10 @@ cdef class JsonMasker:
             free(walk.jobs.data)
             free(walk.tallies.data)
             free(walk.failures.data)
+            free(walk.lengths.data)
             free(walk.frames)
             free(walk.name)
+            free(walk.folded)
             free(walk.pending)
             free(walk.touched)
 

@@ -7,37 +7,47 @@ Made once, at load; all checks of arguments that the kernel relies on are here.
 from array import array as new_array
 from json.encoder import encode_basestring as quote
 
+from wiremask.rules.casefold import folds
 from wiremask.rules.maskers import collect
-from wiremask.rules.masks import REDACTED, Drop, Fixed, Hash, Nullify, Partial, Pattern, Redact, Truncate
+from wiremask.rules.masks import REDACTED, Drop, Fixed, Hash, Keep, Nullify, Partial, Pattern, Redact, Truncate
 
 from cpython.bytes cimport PyBytes_AS_STRING
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from wiremask.rules.json_kernel cimport (
+    CASED,
     FAULT_NONE,
     HASH_BASE64URL,
     HASH_CROCKFORD,
     HASH_HEX,
+    MASK_CHOICE,
     MASK_COLLECTED,
     MASK_DROP,
     MASK_FIXED,
     MASK_HASH,
+    MASK_KEEP,
     MASK_NULLIFY,
     MASK_PARTIAL,
     MASK_PATTERN,
     MASK_REDACT,
     MASK_TRUNCATE,
+    NO_BOUND,
     NO_NAME,
+    PICKED,
     action_t,
+    cased_t,
     element_t,
+    fold_t,
     frame_t,
     hash_name,
     hmac_set_up,
+    picks_t,
     piece_t,
     program_t,
     sha256_choose,
+    slice_t,
     slot_t,
     state_t,
     walk_t,
@@ -60,11 +70,17 @@ cdef class Program:
         free(self.tables.states)
         free(self.tables.slots)
         free(self.tables.elements)
+        free(self.tables.slices)
+        free(self.tables.picks)
+        free(self.tables.targets)
+        free(self.tables.cased)
+        free(self.tables.folds)
+        free(self.tables.choices)
         free(self.tables.actions)
         free(self.tables.pool)
 
-    cdef int set_actions(self, tuple actions, bytearray pool, str topic) except -1:
-        cdef action_t* to = <action_t*>allocate(len(actions), sizeof(action_t))
+    cdef int set_actions(self, tuple actions, dict choices, bytearray pool, str topic) except -1:
+        cdef action_t* to = <action_t*>allocate(len(actions) + len(choices), sizeof(action_t))
         self.tables.actions = to
         collected = []
         for action in actions:
@@ -72,6 +88,7 @@ cdef class Program:
             to.whole = action.whole
             to.rule = action.rule
             to.redact_unmaskable = action.on_unmaskable == "redact"
+            to.when = -1 if action.when is None else action.when
             if isinstance(mask, Redact):
                 to.kind = MASK_REDACT
                 to.text = add_piece(pool, encode_string(mask.text))
@@ -84,6 +101,8 @@ cdef class Program:
                 to.kind = MASK_NULLIFY
             elif isinstance(mask, Drop):
                 to.kind = MASK_DROP
+            elif isinstance(mask, Keep):
+                to.kind = MASK_KEEP
             elif isinstance(mask, Partial):
                 set_partial(to, mask, pool)
             elif isinstance(mask, Truncate):
@@ -105,43 +124,132 @@ cdef class Program:
                 collected.append(ready)
             to += 1
         self.collected = tuple(collected)
-        return 0
-
-    cdef int set_states(self, tuple states, bytearray pool) except -1:
-        cdef state_t* to = <state_t*>allocate(len(states), sizeof(state_t))
-        cdef slot_t* slot
-        cdef element_t* element
-        cdef uint32_t i, slots_count = 0
-        cdef bytes name
-        self.tables.states = to
-        sizes = [slots_for(len(state.names)) for state in states]
-        slot = self.tables.slots = <slot_t*>allocate(sum(sizes), sizeof(slot_t))
-        for i in range(sum(sizes)):
-            slot[i].name.at = NO_NAME
-        element = self.tables.elements = <element_t*>allocate(sum(len(s.indexes) for s in states), sizeof(element_t))
-        pieces = {}
-        for state, size in zip(states, sizes):
-            to.action = -1 if state.action is None else state.action
-            to.fallback = state.fallback
-            to.slots = slots_count
-            to.slots_mask = size - 1 if size else 0
-            to.elements = element - self.tables.elements
-            to.elements_count = len(state.indexes)
-            for index, target in sorted(state.indexes.items()):
-                element.index = index
-                element.target = target
-                element += 1
-            for name, target in state.names.items():
-                if name not in pieces:
-                    pieces[name] = add_piece(pool, name)
-                put_name(slot + slots_count, to, name, pieces[name], target)
-                self.tables.name_limit = max(self.tables.name_limit, len(name))
-            slots_count += size
+        numbers = []
+        for maybe, last in choices:
+            to.kind = MASK_CHOICE
+            to.choices = len(numbers)
+            numbers += maybe if last is None else (*maybe, last)
+            to.choices_count = len(numbers) - to.choices
             to += 1
+        self.tables.choices = copy_numbers(numbers)
+        return 0
+
+    cdef int set_states(self, tuple states, dict choices, bytearray pool) except -1:
+        cdef Layout layout = Layout(pool)
+        cdef state_t* to = <state_t*>allocate(len(states), sizeof(state_t))
+        self.tables.states = to
+        for state in states:
+            to.fallback = state.fallback
+            to.action = action_of(state, choices)
+            if state.folded:
+                to.slots = len(layout.cased)
+                to.slots_mask = CASED
+                to.lengths = ~<uint64_t>0
+                layout.cased.append((*layout.place_names(state.names), *layout.place_names(state.folded)))
+                # Folded, the longest character of a name shrinks to a third, and the shortest grow by a half.
+                self.tables.name_limit = max(self.tables.name_limit, 3 * max(map(len, state.folded)))
+                self.tables.fold_limit = max(self.tables.fold_limit, max(map(len, state.folded)))
+            elif state.names:
+                to.slots, to.slots_mask = layout.place_names(state.names)
+                for name in state.names:
+                    to.lengths |= (<uint64_t>1) << min(<size_t>len(name), <size_t>63)
+            for name in state.names:
+                self.tables.name_limit = max(self.tables.name_limit, len(name))
+            if state.picks is None:
+                to.elements, to.elements_count = layout.place_elements(state.indexes)
+            else:
+                to.elements = layout.place_picks(state.picks)
+                to.elements_count = PICKED
+                self.tables.counts |= any(counts_from_the_end(one) for group in state.picks.slices for one in group)
+            to += 1
+        self.take(layout)
+        return 0
+
+    cdef int take(self, Layout layout) except -1:
+        """Copies what was laid out."""
+        cdef size_t i
+        cdef int64_t bound
+        self.tables.slots = <slot_t*>allocate(len(layout.slots), sizeof(slot_t))
+        for i, slot in enumerate(layout.slots):
+            self.tables.slots[i].name.at = NO_NAME
+            if slot is not None:
+                self.tables.slots[i] = slot_t(slot[0], slot[1], piece_t(slot[2], slot[3]))
+        self.tables.elements = <element_t*>allocate(len(layout.elements), sizeof(element_t))
+        for i, element in enumerate(layout.elements):
+            self.tables.elements[i] = element_t(element[0], element[1])
+        self.tables.slices = <slice_t*>allocate(len(layout.slices), sizeof(slice_t))
+        for i, (group, one) in enumerate(layout.slices):
+            self.tables.slices[i] = slice_t(
+                NO_BOUND if one.start is None else <int64_t>one.start,
+                NO_BOUND if one.end is None else <int64_t>one.end,
+                one.step,
+                group,
+            )
+        self.tables.picks = <picks_t*>allocate(len(layout.picks), sizeof(picks_t))
+        for i, picks in enumerate(layout.picks):
+            self.tables.picks[i] = picks_t(picks[0], picks[1], picks[2], picks[3], picks[4])
+        self.tables.cased = <cased_t*>allocate(len(layout.cased), sizeof(cased_t))
+        for i, cased in enumerate(layout.cased):
+            self.tables.cased[i] = cased_t(cased[0], cased[1], cased[2], cased[3])
+        if layout.cased:
+            self.tables.folds_count = len(folds())
+            self.tables.folds = <fold_t*>allocate(len(folds()), sizeof(fold_t))
+            for i, (code, folded) in enumerate(folds()):
+                self.tables.folds[i] = fold_t(code, folded)
+        self.tables.targets = copy_numbers(layout.targets)
         return 0
 
 
-cdef Program build_program(automaton, rules, depth_limit, redact_unreadable, bytes marker, str topic):
+cdef class Layout:
+    """The tables that states share, as lists: what a state needs is placed behind what others have placed."""
+
+    def __init__(self, bytearray pool):
+        self.pool = pool
+        self.pieces = {}
+        self.slots, self.elements, self.slices, self.picks = [], [], [], []
+        self.targets, self.cased = [], []
+
+    cdef tuple place_names(self, names):
+        """The first slot of a table of names, and the number of its slots less one."""
+        cdef uint32_t first = len(self.slots), size = 2, hash, at
+        cdef const uint8_t* begin
+        cdef bytes name
+        cdef piece_t piece
+        while size < 2 * len(names):
+            size *= 2
+        self.slots += [None] * size
+        for name, target in names.items():
+            if name not in self.pieces:
+                piece = add_piece(self.pool, name)
+                self.pieces[name] = (piece.at, piece.length)
+            begin = <const uint8_t*>PyBytes_AS_STRING(name)
+            hash = hash_name(begin, len(name), begin + len(name))
+            at = hash & (size - 1)
+            while self.slots[first + at] is not None:
+                at = (at + 1) & (size - 1)
+            self.slots[first + at] = (hash, target, *self.pieces[name])
+        return first, size - 1
+
+    cdef tuple place_elements(self, targets):
+        """The first of some elements, and their number."""
+        first = len(self.elements)
+        self.elements += sorted(targets.items())
+        return first, len(targets)
+
+    cdef uint32_t place_picks(self, picks) except? 0:
+        first = len(self.slices)
+        self.slices += [(group, one) for group, slices in enumerate(picks.slices) for one in slices]
+        row = self.place_row(picks.by_group)
+        rows = self.place_elements({index: self.place_row(targets) for index, targets in picks.by_index.items()})
+        self.picks.append((first, len(self.slices) - first, *rows, row))
+        return len(self.picks) - 1
+
+    cdef uint32_t place_row(self, tuple targets) except? 0:
+        self.targets += targets
+        return len(self.targets) - len(targets)
+
+
+cdef Program build_program(automaton, rules, conditions, depth_limit, redact_unreadable, bytes marker, str topic):
     """The program that masks.
 
     Raises:
@@ -161,8 +269,11 @@ cdef Program build_program(automaton, rules, depth_limit, redact_unreadable, byt
     program.tables.redacted = add_piece(pool, encode_string(REDACTED))
     program.tables.zero = add_piece(pool, b"0")
     program.tables.no = add_piece(pool, b"false")
-    program.set_actions(automaton.actions, pool, topic)
-    program.set_states(automaton.states, pool)
+    program.tables.conditions = conditions
+    combinations = dict.fromkeys((state.maybe, state.action) for state in automaton.states if state.maybe)
+    choices = {choice: len(automaton.actions) + number for number, choice in enumerate(combinations)}
+    program.set_actions(automaton.actions, choices, pool, topic)
+    program.set_states(automaton.states, choices, pool)
     program.tables.pool = <uint8_t*>allocate(len(pool), 1)
     memcpy(program.tables.pool, PyBytes_AS_STRING(bytes(pool)), len(pool))
     return program
@@ -258,24 +369,21 @@ cdef int set_hash(action_t* to, mask) except -1:
     return 0
 
 
-cdef uint32_t slots_for(size_t names):
-    """A power of two that leaves half of the slots empty; 0 for no names."""
-    cdef uint32_t size = 2
-    if names == 0:
-        return 0
-    while size < 2 * names:
-        size *= 2
-    return size
+cdef uint32_t* copy_numbers(list numbers) except NULL:
+    cdef uint32_t* copied = <uint32_t*>allocate(len(numbers), sizeof(uint32_t))
+    cdef size_t i
+    for i, number in enumerate(numbers):
+        copied[i] = number
+    return copied
 
 
-cdef void put_name(slot_t* slots, state_t* state, bytes name, piece_t piece, uint32_t target):
-    cdef size_t length = len(name)
-    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(name)
-    cdef uint32_t hash = hash_name(begin, length, begin + length)
-    cdef uint32_t i = hash & state.slots_mask
-    while slots[i].name.at != NO_NAME:
-        i = (i + 1) & state.slots_mask
-    slots[i].hash = hash
-    slots[i].name = piece
-    slots[i].target = target
-    state.lengths |= (<uint64_t>1) << min(length, <size_t>63)
+cdef object action_of(state, dict choices):
+    """The number of the action that a state has in the tables; -1 for none."""
+    if state.maybe:
+        return choices[state.maybe, state.action]
+    return -1 if state.action is None else state.action
+
+
+cdef bint counts_from_the_end(one):
+    """Whether a slice cannot be told without the length of the array."""
+    return one.step < 0 or (one.start or 0) < 0 or (one.end or 0) < 0

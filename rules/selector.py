@@ -1,7 +1,7 @@
 """Selectors: RFC 9535 JSONPath as far as it names fields.
 
-Read are `$`, `.name`, `['name']`, `[0]`, `[*]`, `.*`, their descendant forms (`..name`, `..*`, `..[...]`) and lists of
-selectors in brackets. Filters, slices and indexes from the end are refused by name.
+Read are `$`, `.name`, `['name']`, `[0]`, `[-1]`, `[1:3]`, `[*]`, `.*`, their descendant forms (`..name`, `..*`, `..[...]`)
+and lists of selectors in brackets. Filters are refused by name.
 
 Source: RFC 9535 section 2 (syntax), section 2.3 (selectors), section 2.5 (segments).
 """
@@ -11,6 +11,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import NoReturn
+
+from wiremask.rules.casefold import fold
 
 LENGTH_LIMIT_CHARACTERS = 1024
 SEGMENT_LIMIT = 64
@@ -19,16 +22,33 @@ INDEX_LIMIT = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A member by its name, compared after the escapes of both sides are decoded."""
+    """A member by its name, compared after the escapes of both sides are decoded.
+
+    Attributes:
+        ignore_case: names compare by simple case folding; `name` is folded already.
+    """
 
     name: str
+    ignore_case: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An array element by position, counted from 0."""
+    """An array element by position, counted from 0; -1 is the last one."""
 
     index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Array elements from `start` on, by steps, before `end`; bounds below 0 count from the end.
+
+    Source: RFC 9535 section 2.3.4. None is a bound that is not given. `step` is not 0.
+    """
+
+    start: int | None
+    end: int | None
+    step: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +56,7 @@ class Wildcard:
     """Every member of an object and every element of an array."""
 
 
-Selector = Name | Index | Wildcard
+Selector = Name | Index | Slice | Wildcard
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +95,17 @@ _HEX4 = re.compile(r"[0-9A-Fa-f]{4}")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "/": "/", "\\": "\\"}
 
 
-def read_path(text: str) -> Path:
+def read_path(text: str, *, ignore_case: bool = False) -> Path:
     """Reads a selector.
+
+    Args:
+        text: such as `$.customer.ssn`.
+        ignore_case: whether its names select members whose names differ in case alone.
 
     Raises:
         PathInvalid: with the offset of the first character that does not fit.
     """
-    return _Reader(text).path()
+    return _Reader(text, ignore_case).path()
 
 
 def canonical(path: Path) -> tuple[tuple[frozenset[Selector], bool], ...]:
@@ -103,6 +127,8 @@ def _write_selector(selector: Selector) -> str:
             return json.dumps(name, ensure_ascii=False)
         case Index(index):
             return str(index)
+        case Slice(start, end, step):
+            return f"{'' if start is None else start}:{'' if end is None else end}:{step}"
         case Wildcard():
             return "*"
 
@@ -110,8 +136,9 @@ def _write_selector(selector: Selector) -> str:
 class _Reader:
     """One pass over the text, left to right."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, ignore_case: bool) -> None:
         self._text = text
+        self._ignore_case = ignore_case
         self._at = 0
 
     def path(self) -> Path:
@@ -156,7 +183,10 @@ class _Reader:
                 "a name or `*` is missing after the dot; write $['the name'] for a name of other characters"
             )
         self._at = shorthand.end()
-        return Name(shorthand.group())
+        return self._name(shorthand.group())
+
+    def _name(self, name: str) -> Name:
+        return Name(fold(name), ignore_case=True) if self._ignore_case else Name(name)
 
     def _bracketed(self) -> tuple[Selector, ...]:
         selectors: list[Selector] = []
@@ -181,33 +211,61 @@ class _Reader:
             self._at += 1
             return Wildcard()
         if first in "'\"":
-            return Name(self._quoted(first))
+            return self._name(self._quoted(first))
         if first == "?":
-            raise self._fault("filters `[?...]` are not supported; select by name, index or [*]")
-        if first == ":":
-            raise self._fault("slices are not supported yet; list the indexes, [0,1,2], or write [*]")
-        if first in "-0123456789":
-            return self._index()
+            raise self._fault("filters `[?...]` are not supported; write `when: {record: ...}` in the rule, or [*]")
+        if first in ":-0123456789":
+            return self._index_or_slice()
         if first == "]":
             raise self._fault("a selector is missing between the brackets; write a quoted name, an index or *")
         raise self._fault("a name in brackets is quoted: ['name']")
 
-    def _index(self) -> Index:
+    def _index_or_slice(self) -> Index | Slice:
+        begin = self._at
+        start = self._bound()
+        behind = self._at
+        self._skip_blank()
+        if not self._take(":"):
+            self._at = behind
+            if start is None:
+                self._refuse_number()
+            return Index(start)
+        self._skip_blank()
+        end = self._bound()
+        self._skip_blank()
+        step = None
+        if self._take(":"):
+            self._skip_blank()
+            at = self._at
+            step = self._bound()
+            if step == 0:
+                raise PathInvalid(at, "a step of 0 selects nothing; write 1, or leave it out")
+        step = 1 if step is None else step
+        start = 0 if start is None and step > 0 else start
+        if start is not None and end is not None and (start < 0) == (end < 0) and (end - start) * step <= 0:
+            raise PathInvalid(begin, "this slice selects nothing; its end is excluded, and lies behind its start")
+        return Slice(start, end, step)
+
+    def _bound(self) -> int | None:
+        """A whole number, if one stands here."""
         digits = _INTEGER.match(self._text, self._at)
-        if digits is None or digits.group() == "-0":
-            raise self._fault("an index is 0, 1, 2, ...")
-        if digits.group().startswith("-"):
-            raise self._fault("indexes from the end are not supported; count from 0, or write [*]")
-        if len(digits.group()) > 1 and digits.group().startswith("0"):
+        if digits is None:
+            if self._text.startswith("-", self._at):
+                self._refuse_number()
+            return None
+        magnitude = digits.group().removeprefix("-")
+        if digits.group() == "-0":
+            self._refuse_number()
+        if len(magnitude) > 1 and magnitude.startswith("0"):
             raise self._fault("an index has no leading zero; delete it")
         # The length first: int() of a long run of digits costs its square.
-        if len(digits.group()) > 10 or int(digits.group()) > INDEX_LIMIT:
-            raise self._fault(f"an index is at most {INDEX_LIMIT}")
-        start, self._at = self._at, digits.end()
-        self._skip_blank()
-        if self._text.startswith(":", self._at):
-            raise PathInvalid(start, "slices are not supported yet; list the indexes, [0,1,2], or write [*]")
-        return Index(int(digits.group()))
+        if len(magnitude) > 10 or int(magnitude) > INDEX_LIMIT:
+            raise self._fault(f"an index is at most {INDEX_LIMIT}, and at least -{INDEX_LIMIT}")
+        self._at = digits.end()
+        return int(digits.group())
+
+    def _refuse_number(self) -> NoReturn:
+        raise self._fault("an index is 0, 1, 2, ..., or counts from the end: -1, -2, ...")
 
     def _quoted(self, quote: str) -> str:
         start = self._at

@@ -13,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from support import json_oracle
-from support.json_documents import RULES, damaged_documents, documents, selections
+from support.json_documents import CONDITIONS, RULES, damaged_documents, documents, selections
 from wiremask.rules.automaton import Selection
+from wiremask.rules.casefold import fold
 from wiremask.rules.jsonmask import Detail, Failure, JsonMasker, MaskedTooLarge, Outcome, Reason
 from wiremask.rules.masks import (
     Age,
@@ -30,7 +31,7 @@ from wiremask.rules.masks import (
     Redact,
     Round,
 )
-from wiremask.rules.selector import Index, Name, Path, Segment, Wildcard
+from wiremask.rules.selector import Index, Name, Path, Segment, Slice, Wildcard
 
 MARKER = b'{"wiremask":"unreadable"}'
 NOTHING = JsonMasker((), rules=0)
@@ -52,7 +53,7 @@ def select(at: Path, mask: Mask, rule: int = 0, on_unmaskable: OnUnmaskable = "r
     return Selection(path=at, mask=mask, rule=rule, on_unmaskable=on_unmaskable)
 
 
-def run(masker: JsonMasker, *values: bytes | None) -> Outcome:
+def run(masker: JsonMasker, *values: bytes | None, conditions: bytes = b"") -> Outcome:
     """Masks values that lie one after another, nothing between them."""
     spans = array("i")
     buffer = b""
@@ -60,7 +61,7 @@ def run(masker: JsonMasker, *values: bytes | None) -> Outcome:
         spans.extend((len(buffer), -1 if value is None else len(value)))
         buffer += value or b""
     # Memory of the exact size: AddressSanitizer sees a read of one byte too many.
-    return masker.mask(ctypes.create_string_buffer(buffer, len(buffer)), spans)
+    return masker.mask(ctypes.create_string_buffer(buffer, len(buffer)), spans, conditions)
 
 
 def texts(outcome: Outcome) -> list[bytes | None]:
@@ -86,10 +87,10 @@ def is_valid(value: bytes) -> bool:
 
 
 def expectation(
-    value: bytes, chosen: list[Selection]
+    value: bytes, chosen: list[Selection], conditions: bytes
 ) -> json_oracle.Expected | json_oracle.Unreadable | json_oracle.Unmaskable:
     try:
-        return json_oracle.mask(value, chosen)
+        return json_oracle.mask(value, chosen, conditions=conditions)
     except (json_oracle.Unreadable, json_oracle.Unmaskable) as error:
         return error
 
@@ -139,14 +140,19 @@ def test_agrees_with_the_oracle_on_any_bytes_in_a_string(content: bytes) -> None
     assert (not outcome.failures) == is_valid(value)
 
 
-@given(documents | damaged_documents(), selections)
+holding = st.lists(st.integers(0, 1), min_size=CONDITIONS, max_size=CONDITIONS).map(bytes)
+
+
+@given(documents | damaged_documents(), selections, holding)
 @settings(max_examples=300, deadline=None)
-def test_agrees_with_the_oracle_on_every_byte_and_count(value: bytes, chosen: list[Selection]) -> None:
-    masker = JsonMasker(chosen, rules=RULES)
+def test_agrees_with_the_oracle_on_every_byte_and_count(
+    value: bytes, chosen: list[Selection], conditions: bytes
+) -> None:
+    masker = JsonMasker(chosen, rules=RULES, conditions=CONDITIONS)
 
-    outcome = run(masker, value)
+    outcome = run(masker, value, conditions=conditions)
 
-    match expectation(value, chosen):
+    match expectation(value, chosen, conditions):
         case json_oracle.Unreadable():
             assert [failure.reason for failure in outcome.failures] == [Reason.UNREADABLE]
             assert list(outcome.masked) == [0] * RULES
@@ -161,13 +167,15 @@ def test_agrees_with_the_oracle_on_every_byte_and_count(value: bytes, chosen: li
             json_oracle.read(expected.text)
 
 
-@given(st.lists(documents | damaged_documents() | st.none(), max_size=6), selections)
+@given(st.lists(st.tuples(documents | damaged_documents() | st.none(), holding), max_size=6), selections)
 @settings(max_examples=100, deadline=None)
-def test_masks_a_batch_as_it_masks_each_value_alone(values: list[bytes | None], chosen: list[Selection]) -> None:
-    masker = JsonMasker(chosen, rules=RULES, on_unreadable="redact")
-    alone = [run(masker, value) for value in values]
+def test_masks_a_batch_as_it_masks_each_value_alone(
+    values: list[tuple[bytes | None, bytes]], chosen: list[Selection]
+) -> None:
+    masker = JsonMasker(chosen, rules=RULES, on_unreadable="redact", conditions=CONDITIONS)
+    alone = [run(masker, value, conditions=conditions) for value, conditions in values]
 
-    outcome = run(masker, *values)
+    outcome = run(masker, *(value for value, _ in values), conditions=b"".join(holds for _, holds in values))
 
     assert texts(outcome) == [text for one in alone for text in texts(one)]
     assert list(outcome.masked) == [sum(one.masked[rule] for one in alone) for rule in range(RULES)]
@@ -592,6 +600,93 @@ def test_tombstones_and_values_without_a_hit_stay() -> None:
     assert (outcome.changed, outcome.values, list(outcome.masked)) == (0, b"", [0])
 
 
+LENGTHS = [*range(7), 100]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("step", [1, 2, 3, 50, -1, -2, -3, -50])
+def test_slices_select_what_the_standard_says(step: int, length: int) -> None:
+    value = b"[" + b", ".join(b"%d" % i for i in range(1, length + 1)) + b"]"
+    bounds = [None, 0, 1, 3, 5, 90, 200, -1, -2, -4, -90, -200]
+
+    for start in bounds:
+        for end in bounds:
+            chosen = select((Segment((Slice(start, end, step),)),), Redact())
+
+            kept = {*range(1, length + 1)} - {i + 1 for i in range(length)[start:end:step]}
+            assert {int(number) for number in json_oracle.read(masked(value, chosen))} - {0} == kept
+
+
+@pytest.mark.parametrize("index", [0, 1, 4, -1, -2, -5, -6, 5])
+def test_indexes_select_from_both_ends(index: int) -> None:
+    expected = [b"1", b"2", b"3", b"4", b"5"]
+    if -5 <= index < 5:
+        expected[index] = b"0"
+
+    assert masked(b"[1,2,3,4,5]", select(path(index), Redact())) == b"[%s]" % b",".join(expected)
+
+
+def test_slices_count_in_each_array_of_an_array() -> None:
+    last_of_all = Segment((Index(-1),), descendant=True)
+
+    assert masked(b'[[1,2],[3,[4,[ ]]],{"a":[5,6],"b":[7]}, 8]', select((last_of_all,), Redact())) == (
+        b'[[1,0],[3,[0,[ ]]],{"a":[5,0],"b":[0]}, 0]'
+    )
+
+
+@pytest.mark.parametrize("value", [b"[1,2", b'["a', b"[1}", b"]", b"[[[", b'{"a":[1,]}', b"[,]", b"[" * 70], ids=str)
+def test_arrays_that_cannot_be_counted_are_unreadable(value: bytes) -> None:
+    outcome = run(JsonMasker([select(path(-1), Redact())], rules=1), value)
+
+    assert [failure.reason for failure in outcome.failures] == [Reason.UNREADABLE]
+
+
+def test_elements_of_two_slices_are_told_apart() -> None:
+    chosen = [
+        select((Segment((Slice(1, None),)), *path("a")), Fixed(literal=b"1")),
+        select((Segment((Slice(-2, None),)), *path("b")), Fixed(literal=b"2")),
+        select((Segment((Index(0),)), *path("b")), Fixed(literal=b"3")),
+    ]
+
+    assert masked(b"[%s]" % b",".join([b'{"a":0,"b":0}'] * 4), *chosen) == (
+        b'[{"a":0,"b":3},{"a":1,"b":0},{"a":1,"b":2},{"a":1,"b":2}]'
+    )
+    assert masked(b"[%s]" % b",".join([b'{"a":0,"b":0}'] * 1), *chosen) == b'[{"a":0,"b":2}]'
+
+
+SPELLINGS = ["ssn", "SSN", "sSn", "\\u0053\\u0053N", "\u017fsn", "\\u017F\u017f\\u004e", "S\u017fN"]
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_names_compare_without_regard_to_case_when_told(name: str) -> None:
+    value = f'{{"{name}":1,"ssn ":2,"ss":3,"s\u0455n":4}}'.encode()
+
+    assert masked(value, select((Segment((Name("ssn", ignore_case=True),)),), Redact())) == value.replace(b":1", b":0")
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("straße", "STRAẞE"), ("k", "\\u212a"), ("ⱥⱥ", "ȺȺ"), ("σ", "ς"), ("ꭰ", "Ꭰ"), ("𞤢", "\\ud83a\\udd00"), ("ი", "Ი")],
+)
+def test_folds_characters_that_change_their_length(name: str, written: str) -> None:
+    chosen = select((Segment((Name(fold(name), ignore_case=True),)),), Redact())
+
+    assert masked(f'{{"{written}":1,"x":1}}'.encode(), chosen) == f'{{"{written}":0,"x":1}}'.encode()
+
+
+def test_exact_names_and_names_in_any_case_are_told_apart() -> None:
+    chosen = [
+        select(path("ID"), Keep()),
+        select((Segment((Name("id", ignore_case=True),)),), Fixed(literal=b"1")),
+        select(path("Id"), Fixed(literal=b"2")),
+        select(path("other"), Fixed(literal=b"3")),
+    ]
+
+    assert masked(b'{"ID":0,"Id":0,"id":0,"iD":0,"other":0,"Other":0}', *chosen) == (
+        b'{"ID":0,"Id":1,"id":1,"iD":1,"other":3,"Other":0}'
+    )
+
+
 def test_200_names_are_told_apart() -> None:
     names = [f"field_{i}" for i in range(100)] + ["x" * i for i in range(1, 101)]
     masker = JsonMasker([select(path(name), Fixed(literal=b"%d" % i)) for i, name in enumerate(names)], rules=1)
@@ -708,6 +803,19 @@ def test_refuses_impossible_masks(mask: Mask, message: str) -> None:
 def test_refuses_a_selection_of_no_rule(rule: int) -> None:
     with pytest.raises(ValueError, match="belongs to no rule"):
         JsonMasker([select(path("a"), Redact(), rule)], rules=1)
+
+
+def test_refuses_a_selection_of_no_condition() -> None:
+    with pytest.raises(ValueError, match="no condition that there is"):
+        JsonMasker([Selection(path=path("a"), mask=Redact(), rule=0, when=1)], rules=1, conditions=1)
+
+
+@pytest.mark.parametrize("conditions", [b"", b"\1", b"\1\1\1"], ids=len)
+def test_refuses_conditions_that_are_not_one_for_each_value(conditions: bytes) -> None:
+    masker = JsonMasker([Selection(path=path("a"), mask=Redact(), rule=0, when=0)], rules=1, conditions=1)
+
+    with pytest.raises(ValueError, match="a byte for each condition and value"):
+        run(masker, b"[]", b"[]", conditions=conditions)
 
 
 def test_masker_that_was_not_set_up_refuses_to_mask() -> None:

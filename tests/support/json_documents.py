@@ -25,10 +25,11 @@ from wiremask.rules.masks import (
     Token,
     Truncate,
 )
-from wiremask.rules.selector import Index, Name, Path, Segment, Wildcard
+from wiremask.rules.selector import Index, Name, Path, Segment, Slice, Wildcard
 
 NAMES = ["a", "b", "ssn", "", "é", "name_of_twenty_chars", "z" * 70]
-_WRITTEN_NAMES = [*NAMES, "s\\u0073n", "\\u0061", "\\u00E9", "\\u00e9", "z" * 69 + "\\u007a", "other", "q\\\\"]
+_WRITTEN_NAMES = [*NAMES, "s\\u0073n", "\\u0061", "\\u00E9", "\\u00e9", "z" * 69 + "\\u007a", "other", "q\\\\",
+                  "A", "SSN", "\\u0053\u017fn", "É", "\\u00c9", "ss\u0274", "Z" * 70]
 _CHARACTERS = [*"abcXYZ019 -./*", "é", "字", "😀", "\x7f", "\u2028"]
 _ESCAPES = ["\\n", '\\"', "\\\\", "\\/", "\\u0041", "\\u002d", "\\u0000", "\\u00fC", "\\ud83d\\uDE00", "\\uFFFF"]
 _NUMBERS = ["0", "-0", "7", "-12.50", "1e5", "1E+05", "0.0e-0", "9" * 400, "-1." + "3" * 400, "1e999999"]
@@ -77,7 +78,13 @@ def damaged_documents(draw: st.DrawFn) -> bytes:
     return text
 
 
-_selectors = st.sampled_from([*map(Name, NAMES), Index(0), Index(1), Index(3), Wildcard(), Wildcard()])
+_bounds = st.none() | st.integers(-4, 4)
+_selectors = st.one_of(
+    st.sampled_from([*map(Name, NAMES), Index(0), Index(1), Index(3), Wildcard(), Wildcard()]),
+    st.builds(Name, st.sampled_from(NAMES), ignore_case=st.just(True)),
+    st.builds(Index, st.integers(-3, -1)),
+    st.builds(Slice, _bounds, _bounds, st.sampled_from([1, 1, 2, 3, -1, -2])),
+)
 _segments = st.builds(
     Segment, st.lists(_selectors, min_size=1, max_size=3).map(tuple), st.sampled_from([False, False, True])
 )
@@ -115,7 +122,7 @@ masks: st.SearchStrategy[Mask] = st.one_of(
     st.builds(Hash, subkey=st.just(b"1" * 32), encoding=st.just("base64url"), length=st.integers(1, 43)),
 )  # fmt: skip
 
-RULES = 3
+RULES = CONDITIONS = 3
 selections = st.lists(
     st.builds(
         Selection,
@@ -123,6 +130,7 @@ selections = st.lists(
         mask=masks,
         rule=st.integers(0, RULES - 1),
         on_unmaskable=st.sampled_from(["reject", "redact", "redact"]),
+        when=st.sampled_from([None, None, *range(CONDITIONS)]),
     ).filter(lambda selection: bool(selection.path) or not isinstance(selection.mask, Drop)),
     max_size=6,
 )

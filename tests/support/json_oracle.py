@@ -17,9 +17,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wiremask.rules.casefold import fold
 from wiremask.rules.maskers import collect
 from wiremask.rules.masks import Drop, Fixed, Hash, Keep, Nullify, Partial, Pattern, Redact, Truncate
-from wiremask.rules.selector import Index, Name, Path, Selector, Wildcard
+from wiremask.rules.selector import Index, Name, Path, Selector, Slice, Wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -113,13 +114,18 @@ class Expected:
     counts: Counter[int] = field(default_factory=Counter)
 
 
-def mask(text: bytes, selections: Sequence[Selection], depth_limit: int = 64) -> Expected:
+def mask(
+    text: bytes, selections: Sequence[Selection], depth_limit: int = 64, conditions: bytes = b""
+) -> Expected:
     """The bytes that must come out; raises Unreadable or Unmaskable."""
     read(text, depth_limit)
     source = text.decode()
     start = _SPACE.match(source).end()  # type: ignore[union-attr]
     root, end = _parse(source, start)
-    chosen = [_select(root, selection.path) for selection in selections]
+    chosen = [
+        _select(root, selection.path) if selection.when is None or conditions[selection.when] else set()
+        for selection in selections
+    ]
     masker = _Masker(selections, chosen)
     inner = masker.write(root, len(selections))
     if masker.unfit is not None:
@@ -162,14 +168,19 @@ def _descendants(node: Node) -> Iterator[Node]:
 
 
 def _children(node: Node, selector: Selector) -> Iterator[Node]:
-    for position, item in enumerate(node.items or ()):
-        match selector:
-            case Name(name) if item.name != name:
-                continue
-            case Index(index) if item.name is not None or index != position:
-                continue
-            case Name() | Index() | Wildcard():
-                yield item.value
+    items = node.items or []
+    elements = [item.value for item in items if item.name is None]
+    match selector:
+        case Name(name, ignore_case=True):
+            yield from (item.value for item in items if item.name is not None and fold(item.name) == name)
+        case Name(name):
+            yield from (item.value for item in items if item.name == name)
+        case Index(index):
+            yield from elements[index : index + 1 or None]
+        case Slice(start, end, step):
+            yield from elements[start:end:step]
+        case Wildcard():
+            yield from (item.value for item in items)
 
 
 def _select(root: Node, path: Path) -> set[Node]:
