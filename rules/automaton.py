@@ -25,8 +25,6 @@ from wiremask.rules.casefold import fold
 from wiremask.rules.errors import RulesClash
 from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify, OnUnmaskable
 from wiremask.rules.selector import Index, Name, Path, Slice, Wildcard
-from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify, OnUnmaskable
-from wiremask.rules.selector import Index, Name, Path, Slice, Wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -312,9 +310,7 @@ class _Construction:
             action=decision.action,
             maybe=tuple(action for run in decision.maybe if (action := self._action_of[run]) is not None),
             names={
-                name.encode(): target
-                for name, target in names.items()
-                if target != folded.get(fold(name), fallback)
+                name.encode(): target for name, target in names.items() if target != folded.get(fold(name), fallback)
             },
             folded={name.encode(): target for name, target in folded.items() if target != fallback},
             indexes={index: target for index, target in indexes.items() if target != fallback},

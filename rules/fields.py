@@ -11,7 +11,7 @@ from wiremask.rules.masks import Drop
 from wiremask.rules.maskwords import read_mask
 from wiremask.rules.rule import Field, Part
 from wiremask.rules.selector import Path, PathInvalid, canonical, read_path, write_path
-from wiremask.rules.shape import Words, member, read_items, read_members, read_text, read_word
+from wiremask.rules.shape import Words, member, read_items, read_members, read_switch, read_text, read_word
 from wiremask.rules.source import Node, Scalar, place_in
 from wiremask.rules.traits import is_reversible, with_path
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 VALUE = Words(of="`value`", known=("format", "fields"), required=("fields",), later=("unlisted",))
 KEY = Words(of="`key`", known=("format", "fields"), required=("fields",))
 HEADER = Words(of="a header", known=("name", "mask"), required=("name", "mask"))
-FIELD = Words(of="a field", known=("path", "mask"), required=("mask",), later=("detect",))
+FIELD = Words(of="a field", known=("path", "mask", "ignoreCase"), required=("mask",), later=("detect",))
 
 FORMATS = ("json", "text", "auto")
 LATER_FORMATS = ("avro", "protobuf")
@@ -37,13 +37,16 @@ class _Place:
     mask: Mark
 
 
-def read_value(node: Node, *, twice: bool, undo: str | None, keys: KeyRing, faults: Faults) -> Part | None:
+def read_value(
+    node: Node, *, twice: bool, undo: str | None, ignore_case: bool, keys: KeyRing, faults: Faults
+) -> Part | None:
     """Reads `value`; None if a fault was reported.
 
     Args:
         node: what stands under `value`.
         twice: the rule acts in both directions, so each mask may meet what it has masked before.
         undo: why masks that can be undone are refused here; None if they are not.
+        ignore_case: whether names in paths compare without regard to case, where a field does not say.
         keys: those that the ruleset declares.
         faults: takes what is wrong.
     """
@@ -57,7 +60,7 @@ def read_value(node: Node, *, twice: bool, undo: str | None, keys: KeyRing, faul
     if unlisted is not None:
         read_mask(unlisted, keys, faults)
     listed = member(members, "fields")
-    fields = None if listed is None else _read_fields(listed, keys, faults)
+    fields = None if listed is None else _read_fields(listed, keys, faults, ignore_case)
     if fields is None:
         return None
     _check_repeats(fields, faults)
@@ -99,15 +102,17 @@ def check_headers(node: Node, *, keys: KeyRing, faults: Faults) -> None:
             read_mask(mask, keys, faults)
 
 
-def _read_fields(node: Node, keys: KeyRing, faults: Faults) -> list[tuple[Field, _Place]] | None:
+def _read_fields(
+    node: Node, keys: KeyRing, faults: Faults, ignore_case: bool = False
+) -> list[tuple[Field, _Place]] | None:
     items = read_items(node, "`fields` is a list of {path: ..., mask: ...}", faults)
     if items is None:
         return None
-    fields = [_read_field(item, keys, faults) for item in items]
+    fields = [_read_field(item, keys, faults, ignore_case) for item in items]
     return [field for field in fields if field is not None]
 
 
-def _read_field(node: Node, keys: KeyRing, faults: Faults) -> tuple[Field, _Place] | None:
+def _read_field(node: Node, keys: KeyRing, faults: Faults, ignore_case: bool) -> tuple[Field, _Place] | None:
     members = read_members(node, FIELD, faults)
     if members is None:
         return None
@@ -117,7 +122,10 @@ def _read_field(node: Node, keys: KeyRing, faults: Faults) -> tuple[Field, _Plac
             read_text(item, "a detector is a word", faults)
     if (path_node is None) == (detect is None):
         faults.add(node.mark, "a field has exactly one of `path` and `detect`; write {path: $.name, mask: ...}")
-    path = None if path_node is None else _read_path(path_node, faults)
+    case = member(members, "ignoreCase")
+    if case is not None:
+        ignore_case = read_switch(case, "ignoreCase", faults) is True
+    path = None if path_node is None else _read_path(path_node, faults, ignore_case)
     mask = None if mask_node is None else read_mask(mask_node, keys, faults)
     if path is None or mask is None or path_node is None:
         return None
@@ -129,12 +137,12 @@ def _read_field(node: Node, keys: KeyRing, faults: Faults) -> tuple[Field, _Plac
     return field, _Place(path=path_node.mark, mask=mask.mark)
 
 
-def _read_path(node: Node, faults: Faults) -> Path | None:
+def _read_path(node: Node, faults: Faults, ignore_case: bool) -> Path | None:
     text = read_text(node, "`path` is a JSONPath such as $.customer.ssn", faults)
     if text is None or not isinstance(node, Scalar):
         return None
     try:
-        return read_path(text)
+        return read_path(text, ignore_case=ignore_case)
     except PathInvalid as error:
         faults.add(place_in(node, error.offset), error.message)
         return None

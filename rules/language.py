@@ -53,6 +53,7 @@ RULE = Words(
         "when",
         "mode",
         "reversible",
+        "ignoreCase",
         "value",
         "onUnreadable",
         "onUnmaskable",
@@ -196,7 +197,14 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
         faults.add(node.mark, "a rule lacks `value`; add value: {fields: [{path: ..., mask: ...}]}")
     part = None
     if value is not None:
-        part = read_value(value, twice=len(at) == len(DIRECTIONS), undo=undo, keys=reading.keys, faults=faults)
+        part = read_value(
+            value,
+            twice=len(at) == len(DIRECTIONS),
+            undo=undo,
+            ignore_case=_read_ignore_case(members, faults),
+            keys=reading.keys,
+            faults=faults,
+        )
     on_unreadable = _read_policy(members, "onUnreadable", faults)
     on_unmaskable = _read_policy(members, "onUnmaskable", faults)
     tests_node = member(members, "tests")
@@ -239,6 +247,12 @@ def _read_reversible(members: dict[str, Entry], reading: _Reading, faults: Fault
             faults.add(node.mark, "the ruleset is `irreversible`; delete `reversible`, and use masks that are one-way")
         return "this mask can be undone with the key, and the ruleset is `irreversible`; write token or hash"
     return None if allowed else "this mask can be undone with the key; write `reversible: true` in the rule, or token"
+
+
+def _read_ignore_case(members: dict[str, Entry], faults: Faults) -> bool:
+    """Whether names in the rule's paths compare without regard to case."""
+    node = member(members, "ignoreCase")
+    return node is not None and read_switch(node, "ignoreCase", faults) is True
 
 
 def _read_when(members: dict[str, Entry], faults: Faults) -> Condition | None:

@@ -1,7 +1,7 @@
 """Selectors: RFC 9535 JSONPath as far as it names fields.
 
-Read are `$`, `.name`, `['name']`, `[0]`, `[-1]`, `[1:3]`, `[*]`, `.*`, their descendant forms (`..name`, `..*`, `..[...]`)
-and lists of selectors in brackets. Filters are refused by name.
+Read are `$`, `.name`, `['name']`, `[0]`, `[-1]`, `[1:3]`, `[*]`, `.*`, their descendant forms (`..name`, `..*`,
+`..[...]`) and lists of selectors in brackets. Filters are refused by name.
 
 Source: RFC 9535 section 2 (syntax), section 2.3 (selectors), section 2.5 (segments).
 """

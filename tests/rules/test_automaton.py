@@ -209,9 +209,7 @@ def _shown(actions: list[Action]) -> list[Action]:
 
 
 def _action(selection: Selection) -> Action:
-    return Action(
-        mask=selection.mask, rule=selection.rule, on_unmaskable=selection.on_unmaskable, when=selection.when
-    )
+    return Action(mask=selection.mask, rule=selection.rule, on_unmaskable=selection.on_unmaskable, when=selection.when)
 
 
 def _matches(at: Path, steps: list[str | int]) -> bool:

@@ -92,7 +92,9 @@ MASKS: st.SearchStrategy[Mask] = st.one_of(
     ),
     st.just(Email(local=Partial(keep_first=1, fixed_length=3), domain=Partial(keep_last=2))),
 )
-PATHS = st.sampled_from(["$.a", "$.a.b", "$[0]", "$.a[1]", "$.a[*]", "$..b", "$..*", "$.a[0,1].b", "$..[1]"])
+PATHS = st.sampled_from(
+    ["$.a", "$.a.b", "$[0]", "$[-1]", "$.a[1:]", "$..[::2]", "$.a[1]", "$.a[*]", "$..b", "$..*", "$.a[0,1].b", "$..[1]"]
+)
 
 
 def mask_value(value: bytes, selections: list[Selection]) -> bytes:

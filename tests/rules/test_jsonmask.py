@@ -666,7 +666,15 @@ def test_names_compare_without_regard_to_case_when_told(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "written"),
-    [("straße", "STRAẞE"), ("k", "\\u212a"), ("ⱥⱥ", "ȺȺ"), ("σ", "ς"), ("ꭰ", "Ꭰ"), ("𞤢", "\\ud83a\\udd00"), ("ი", "Ი")],
+    [
+        ("straße", "STRAẞE"),
+        ("k", "\\u212a"),
+        ("ⱥⱥ", "ȺȺ"),
+        ("\u03c3", "ς"),
+        ("\uab70", "\u13a0"),
+        ("𞤢", "\\ud83a\\udd00"),
+        ("ი", "Ი"),
+    ],
 )
 def test_folds_characters_that_change_their_length(name: str, written: str) -> None:
     chosen = select((Segment((Name(fold(name), ignore_case=True),)),), Redact())

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiremask.rules.selector import Index, Name, Path, PathInvalid, Segment, Wildcard, canonical, read_path
+from wiremask.rules.selector import (
+    Index,
+    Name,
+    Path,
+    PathInvalid,
+    Segment,
+    Slice,
+    Wildcard,
+    canonical,
+    read_path,
+    write_path,
+)
 
 ANY = Wildcard()
 
@@ -29,6 +40,16 @@ PATHS: dict[str, Path] = {
     r"$['\u0073\u00DF\ud83d\uDE00']": (Segment((Name("s\u00df😀"),)),),
     "$[0]": (Segment((Index(0),)),),
     "$[2147483647]": (Segment((Index(2147483647),)),),
+    "$[-1]": (Segment((Index(-1),)),),
+    "$[1:3]": (Segment((Slice(1, 3),)),),
+    "$[ 1 : 3 : 2 ]": (Segment((Slice(1, 3, 2),)),),
+    "$[:]": (Segment((Slice(0, None),)),),
+    "$[::]": (Segment((Slice(0, None),)),),
+    "$[-2:]": (Segment((Slice(-2, None),)),),
+    "$[:-1]": (Segment((Slice(0, -1),)),),
+    "$[::-1]": (Segment((Slice(None, None, -1),)),),
+    "$[5:1:-2]": (Segment((Slice(5, 1, -2),)),),
+    "$..['a',1:2,-1]": (Segment((Name("a"), Slice(1, 2), Index(-1)), descendant=True),),
     "$[*]": (Segment((ANY,)),),
     "$.*": (Segment((ANY,)),),
     "$..a": (Segment((Name("a"),), descendant=True),),
@@ -88,6 +109,18 @@ def test_lists_in_another_order_are_the_same_path() -> None:
     assert canonical(read_path("$['a','b'].c")) == canonical(read_path("$['b', 'a']['c']"))
     assert canonical(read_path("$.a.b")) != canonical(read_path("$.a..b"))
     assert canonical(read_path("$.a.b")) != canonical(read_path("$.b.a"))
+
+
+def test_names_in_any_case_are_folded() -> None:
+    assert read_path("$.SSN['Straẞe']", ignore_case=True) == (
+        Segment((Name("ssn", ignore_case=True),)),
+        Segment((Name("straße", ignore_case=True),)),
+    )
+
+
+def test_path_is_written_in_one_form_for_all_ways_to_write_it() -> None:
+    assert write_path(read_path("$.a[2:,'b' , -1]..*")) == '$["a"]["b",-1,2::1]..[*]'
+    assert write_path(read_path("$[:3:-1]")) == "$[:3:-1]"
 
 
 def test_refuses_half_of_a_surrogate_pair() -> None:

@@ -28,8 +28,23 @@ from wiremask.rules.masks import (
 from wiremask.rules.selector import Index, Name, Path, Segment, Slice, Wildcard
 
 NAMES = ["a", "b", "ssn", "", "é", "name_of_twenty_chars", "z" * 70]
-_WRITTEN_NAMES = [*NAMES, "s\\u0073n", "\\u0061", "\\u00E9", "\\u00e9", "z" * 69 + "\\u007a", "other", "q\\\\",
-                  "A", "SSN", "\\u0053\u017fn", "É", "\\u00c9", "ss\u0274", "Z" * 70]
+_WRITTEN_NAMES = [
+    *NAMES,
+    "s\\u0073n",
+    "\\u0061",
+    "\\u00E9",
+    "\\u00e9",
+    "z" * 69 + "\\u007a",
+    "other",
+    "q\\\\",
+    "A",
+    "SSN",
+    "\\u0053\u017fn",
+    "É",
+    "\\u00c9",
+    "ss\u0274",
+    "Z" * 70,
+]
 _CHARACTERS = [*"abcXYZ019 -./*", "é", "字", "😀", "\x7f", "\u2028"]
 _ESCAPES = ["\\n", '\\"', "\\\\", "\\/", "\\u0041", "\\u002d", "\\u0000", "\\u00fC", "\\ud83d\\uDE00", "\\uFFFF"]
 _NUMBERS = ["0", "-0", "7", "-12.50", "1e5", "1E+05", "0.0e-0", "9" * 400, "-1." + "3" * 400, "1e999999"]

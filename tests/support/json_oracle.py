@@ -114,9 +114,7 @@ class Expected:
     counts: Counter[int] = field(default_factory=Counter)
 
 
-def mask(
-    text: bytes, selections: Sequence[Selection], depth_limit: int = 64, conditions: bytes = b""
-) -> Expected:
+def mask(text: bytes, selections: Sequence[Selection], depth_limit: int = 64, conditions: bytes = b"") -> Expected:
     """The bytes that must come out; raises Unreadable or Unmaskable."""
     read(text, depth_limit)
     source = text.decode()
