@@ -9,47 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.kafka_oracle import oracle
-from wiremask.protocol.api import APIS, FETCH, PRODUCE
+from support.skims import CORRELATION_ID, KINDS, TAKEN, skim_of, walked
 from wiremask.protocol.errors import MalformedMessage
-from wiremask.protocol.header import make_request_header, make_response_header
-from wiremask.protocol.messages.fetch import FetchRequest, FetchResponse
-from wiremask.protocol.messages.produce import ProduceRequest, ProduceResponse
-from wiremask.protocol.messages.skims import (
-    skim_fetch_request,
-    skim_fetch_response,
-    skim_produce_request,
-    skim_produce_response,
-)
-from wiremask.protocol.skim import Decisions, Skim, kind_at
+from wiremask.protocol.messages.produce import ProduceRequest
+from wiremask.protocol.skim import Decisions, kind_at
 
-LIMIT = 1 << 20
-CORRELATION_ID = 77
-KINDS: dict[str, Any] = {
-    "ProduceRequest": ProduceRequest,
-    "FetchRequest": FetchRequest,
-    "ProduceResponse": ProduceResponse,
-    "FetchResponse": FetchResponse,
-}
 ORACLES = {name: oracle(name, unknown_tags=True) for name in KINDS}
-TAKEN = [
-    (name, version)
-    for name, judge in ORACLES.items()
-    for version in judge.versions
-    if APIS[PRODUCE if name.startswith("Produce") else FETCH].takes(version)
-]
 bounded = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def skim_of(name: str, version: int) -> tuple[Skim, bytes]:
-    """The skim, and the header that its frames have."""
-    api = APIS[PRODUCE if name.startswith("Produce") else FETCH]
-    if name.endswith("Response"):
-        head = make_response_header(api, version, correlation_id=CORRELATION_ID)
-        return (skim_produce_response if api.key == PRODUCE else skim_fetch_response)(api, version), head
-    head = make_request_header(api, version, correlation_id=CORRELATION_ID, client_id="me")
-    if api.key == PRODUCE:
-        return skim_produce_request(version, head[8:]), head
-    return skim_fetch_request(version, head[8:], limit_bytes=LIMIT), head
 
 
 def passes(name: str, version: int, body: bytes, decide: Any) -> bool:
@@ -63,19 +29,8 @@ def passes(name: str, version: int, body: bytes, decide: Any) -> bool:
 
 def should_pass(name: str, version: int, body: bytes, decide: Any) -> bool:
     """The same answer from the long way's own view of the message."""
-    try:
-        message = KINDS[name].read(body, version)
-    except MalformedMessage:
-        return False
-    if name.endswith("Response") and not message.node_endpoints.is_null:
-        return False
-    if name == "FetchRequest" and (
-        message.max_bytes > LIMIT or any(one.max_bytes > LIMIT for topic in message.topics for one in topic.partitions)
-    ):
-        return False
-    if name == "ProduceResponse":
-        return True
-    return all(decide(topic.topic_id if topic.name is None else topic.name) for topic in message.topics)
+    topics = walked(name, version, body)
+    return topics is not None and all(decide(topic) for topic in topics)
 
 
 def is_even(topic: str | bytes) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
 
 import pytest
 
 from support.batches import write_batch
 from support.requests import plain_frame, produce_frame
+from support.sockets import Socket
 from wiremask.protocol.errors import MalformedFrame, ProtocolError
 from wiremask.protocol.frame import ReadBuffers
 from wiremask.protocol.messages.skims import skim_produce_request
@@ -26,57 +26,6 @@ class Owner:
 
     def cut(self, reason: str) -> None:
         raise AssertionError(reason)
-
-
-class Socket:
-    """Takes `room` bytes; the rest stays unwritten until `drain`."""
-
-    def __init__(self, leg: Leg) -> None:
-        self.leg = leg
-        self.room = 1 << 30
-        self.taken = bytearray()
-        self.unwritten = bytearray()
-        self.is_closing = False
-        leg.connection_made(cast("Any", self))
-
-    def set_write_buffer_limits(self, *, high: int) -> None:
-        pass
-
-    def write(self, data: Any) -> None:
-        before = bool(self.unwritten)
-        self.unwritten += data
-        self._take()
-        if self.unwritten and not before:
-            self.leg.pause_writing()
-
-    def writelines(self, pieces: list[Any]) -> None:
-        self.write(b"".join(pieces))
-
-    def _take(self) -> None:
-        count = min(self.room, len(self.unwritten))
-        self.taken += self.unwritten[:count]
-        del self.unwritten[:count]
-        self.room -= count
-
-    def drain(self) -> None:
-        """Takes everything, also of a transport that is closing, as uvloop does."""
-        self.room = 1 << 30
-        self._take()
-        self.leg.resume_writing()
-
-    def get_write_buffer_size(self) -> int:
-        return len(self.unwritten)
-
-    def pause_reading(self) -> None:
-        assert not self.is_closing
-
-    resume_reading = pause_reading
-
-    def close(self) -> None:
-        self.is_closing = True
-
-    def abort(self) -> None:
-        self.unwritten.clear()
 
 
 class Line:
@@ -117,11 +66,9 @@ class Line:
     def receive(self, data: bytes) -> None:
         """Bytes of the client, as a transport hands them over."""
         while data:
-            memory = self.client.get_buffer(-1)
-            count = min(len(memory), len(data))
-            memory[:count] = data[:count]
-            data = data[count:]
-            self.client.buffer_updated(count)
+            if PEER_IS_SLOW in self.client._holds:
+                self.broker_socket.drain()
+            data = data[self.client_socket.receive(data) :]
 
 
 async def test_a_passage_that_was_refused_does_not_finish_when_a_slow_broker_drains() -> None:
@@ -221,3 +168,49 @@ def test_a_leg_is_not_settled_while_it_is_held_for_work(reason: str) -> None:
     line.client.hold(reason)
 
     assert not line.client.is_settled
+
+
+SMALL, OTHER = produce_frame("clear", b"a few records"), plain_frame(16, 2)
+STREAM = SMALL + OTHER + LARGE + SMALL + SMALL + LARGE + OTHER + SMALL
+"""What goes on as it lies, what is handed over, and what goes on while it arrives, in one stream."""
+_FIRST, _SECOND = STREAM.index(LARGE), STREAM.rindex(LARGE)
+PLACES = [place for start in (_FIRST, _SECOND) for place in (start, start + len(LARGE))]
+SPLITS = sorted({place + near for place in (0, *PLACES) for near in range(-40, 100) if 0 < place + near < len(STREAM)})
+
+
+def forwarding(line: Line) -> None:
+    """All that is handed over is sent on, and so everything is, one way or another."""
+
+    def may_pass(buffer: bytearray, start: int, stop: int) -> bool:
+        return SKIM.passes(buffer, start, stop)
+
+    line.client.may_pass = may_pass
+    line.client.on_frame = lambda frame, claim: line.broker.write([len(frame).to_bytes(4), frame], claim)
+    line.streams(lambda *_: None)
+
+
+@pytest.mark.parametrize("room", [0, 1 << 30], ids=["slow broker", "fast broker"])
+def test_any_two_reads_send_the_same_stream_in_its_order(room: int) -> None:
+    for split in SPLITS:
+        line = Line()
+        forwarding(line)
+        line.broker_socket.room = room
+
+        line.receive(STREAM[:split])
+        line.receive(STREAM[split:])
+        while line.broker_socket.unwritten:
+            line.broker_socket.drain()
+
+        assert bytes(line.broker_socket.taken) == STREAM
+        assert line.budget.taken_bytes == 0
+        assert not line.client.is_streaming
+
+
+def test_crumbs_send_the_same_stream_in_its_order() -> None:
+    line = Line()
+    forwarding(line)
+
+    for start in range(0, len(STREAM), 7):
+        line.receive(STREAM[start : start + 7])
+
+    assert bytes(line.broker_socket.taken) == STREAM

@@ -115,3 +115,19 @@ async def test_a_header_as_long_as_a_frame_is_forwarded_and_not_remembered() -> 
 
         assert asked.frame == long
         assert not connection._shortcut._requests
+
+
+@pytest.mark.parametrize("others", [0, 2])
+async def test_a_response_is_judged_for_the_client_that_asked(others: int) -> None:
+    async with proxied(rules_text("fetch", topic="clear", more=FOR_RAW_ONLY)) as stage:
+        client = await stage.connect()
+        await client.send(fetch_frame("clear") + called(fetch_frame("other"), b"cat") * others)
+        asked = [await stage.broker.asked() for _ in range(1 + others)]
+
+        for one in (*asked[1:], asked[0]):
+            assert one.header.client_id == ("raw" if one is asked[0] else "cat")
+        await stage.broker.answer(asked[0], fetched(11, {"clear": {0: SMALL}}))
+        told = await client.read()
+
+        assert told is not None
+        assert SSN not in told

@@ -11,6 +11,7 @@ import io
 import json
 import re
 import string
+import uuid
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,19 @@ _FIXED = {
     "int64": st.integers(-(2**63), 2**63 - 1),
     "float64": st.floats(allow_nan=False),
     "uuid": st.uuids(),
+}
+_SAMPLES: Values = {
+    "bool": True,
+    "int8": 1,
+    "int16": 2,
+    "uint16": 3,
+    "int32": 4,
+    "int64": 5,
+    "float64": 6.0,
+    "uuid": uuid.UUID(int=7),
+    "string": "eight",
+    "bytes": b"nine",
+    "records": b"records",
 }
 _TEXT = st.text(string.ascii_letters + "äß€𝄞\0", max_size=12)
 
@@ -85,6 +99,10 @@ class Oracle:
     def values(self, version: int) -> st.SearchStrategy[Values]:
         """Values of a body."""
         return _struct_values(self.struct._fields, version, tagged=self.is_flexible(version))
+
+    def sample(self, version: int) -> Values:
+        """The same values at each call: two elements in every array, no nulls, every tagged field that can be written."""
+        return _struct_sample(self.struct._fields, version, tagged=self.is_flexible(version))
 
 
 @cache
@@ -154,6 +172,26 @@ def _field_values(field: Any, version: int, *, tagged: bool) -> st.SearchStrateg
     else:
         drawn = _simple_values(field._type_str)
     return st.none() | drawn if field.nullable_for_version_q(version) else drawn
+
+
+def _struct_sample(fields: Any, version: int, *, tagged: bool) -> Values:
+    taken = [field for field in fields if field.for_version_q(version)]
+    required = [field for field in taken if not field.tagged_field_q(version)]
+    optional = [field for field in taken if field.tagged_field_q(version)] if tagged else []
+    return {
+        **{field.name: _field_sample(field, version, tagged=tagged) for field in required},
+        **{field.name: _field_sample(field, version, tagged=False) for field in optional},
+    }
+
+
+def _field_sample(field: Any, version: int, *, tagged: bool) -> Any:
+    if field.is_struct_array():
+        return [_struct_sample(field.array_of._fields, version, tagged=tagged) for _ in range(2)]
+    if field.is_struct():
+        return _struct_sample(field._fields, version, tagged=tagged)
+    if field.is_array():
+        return [_SAMPLES[field.array_of._type_str]] * 2
+    return _SAMPLES[field._type_str]
 
 
 def _simple_values(kind: str) -> st.SearchStrategy[Any]:
