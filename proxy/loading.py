@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from wiremask.proxy.keyfiles import KeyFiles
 from wiremask.proxy.rulefiles import read_rule_files, watched_directories
+from wiremask.proxy.stepdown import Ruleset, Step
 from wiremask.rules import RuleSetInvalid, compile_ruleset
+from wiremask.rules.language import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,25 +28,27 @@ class Attempt:
     Attributes:
         plan: the compiled ruleset; None if it is invalid.
         invalid: why there is no plan, each error under the path of its file.
-        texts_digest: tells the state of the rule files; "" if they could not be read.
+        ruleset: the rule files; None if they could not be read.
         keys: the key files that were read on the way; None if it did not come so far.
         watched: the directories in which a change may lead to another result.
+        step: how the plan compares to the one before it.
     """
 
     plan: Plan | None
     invalid: RuleSetInvalid | None
-    texts_digest: str
+    ruleset: Ruleset | None
     keys: KeyFiles | None
     watched: frozenset[Path]
+    step: Step = field(default_factory=Step)
 
     @classmethod
     def unreadable(cls, invalid: RuleSetInvalid) -> Attempt:
         """An attempt that found no rule files to compile."""
-        return cls(plan=None, invalid=invalid, texts_digest="", keys=None, watched=frozenset())
+        return cls(plan=None, invalid=invalid, ruleset=None, keys=None, watched=frozenset())
 
     def is_of(self, files: RuleFiles) -> bool:
         """Whether reading these files again would come to the same: same texts, same key files."""
-        if self.keys is None or self.texts_digest != _digest(files.texts):
+        if self.keys is None or self.ruleset is None or self.ruleset.digest != digest_of(files.texts):
             return False
         return not self.keys.have_changed()
 
@@ -86,7 +89,7 @@ def compile_files(files: RuleFiles, *, env: Mapping[str, str], json_depth: int) 
     return Attempt(
         plan=plan,
         invalid=invalid,
-        texts_digest=_digest(files.texts),
+        ruleset=Ruleset(digest=digest_of(files.texts), texts=files.texts),
         keys=keys,
         watched=files.watched | watched_directories(keys.files),
     )
@@ -94,11 +97,3 @@ def compile_files(files: RuleFiles, *, env: Mapping[str, str], json_depth: int) 
 
 def _placed(invalid: RuleSetInvalid, directory: Path) -> RuleSetInvalid:
     return RuleSetInvalid([replace(fault, file=str(directory / fault.file)) for fault in invalid.errors])
-
-
-def _digest(texts: Mapping[str, str]) -> str:
-    state = hashlib.sha256()
-    for name, text in sorted(texts.items()):
-        for part in (name.encode(errors="surrogateescape"), text.encode()):
-            state.update(len(part).to_bytes(8, "big") + part)
-    return state.hexdigest()

@@ -85,5 +85,8 @@ file_reloads = Counter(
 ruleset_generation = Gauge("wiremask_ruleset_generation", "Counts the rulesets applied since the start.")
 ruleset_rules = Gauge("wiremask_ruleset_rules", "Rules in the current ruleset.")
 ruleset_reloads = Counter("wiremask_ruleset_reloads_total", "Reloads, by outcome.", ["outcome"])
+ruleset_weaker = Counter(
+    "wiremask_ruleset_weaker_total", "Rulesets that mask less than the one before, by what became of them.", ["outcome"]
+)
 
 ready = Gauge("wiremask_ready", "1 when rules are loaded, a broker answered and the process is not draining.")

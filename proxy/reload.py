@@ -2,7 +2,9 @@
 
 What masks is one immutable `RuleSnapshot`. A reload reads, checks, tests and compiles the new rules on another thread
 and swaps the snapshot in one assignment; who is at work finishes with the snapshot that it read. Invalid rules are an
-error at the start. Later they change nothing: the rules before them stay, and log, metric and `/readyz` say why.
+error at the start. Later they change nothing: the rules before them stay, and log, metric and `/readyz` say why. So do
+rules that mask less than those before them without a permission for that step (`stepdown`); with `rules.baseline` that
+holds across restarts too.
 
 A reload is tried when the operating system tells of a change near the rule and key files, when SIGHUP asks for it, and
 every `rules.rescanSeconds`, for file systems that tell nothing. Files that read as before change nothing.
@@ -13,23 +15,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wiremask.proxy import metrics
+from wiremask.proxy.baseline import read_baseline, write_baseline
 from wiremask.proxy.health import Health, RulesHealth
 from wiremask.proxy.loading import Attempt, compile_files
 from wiremask.proxy.log import logger
 from wiremask.proxy.model import Seconds, Section
 from wiremask.proxy.rulefiles import read_rule_files
+from wiremask.proxy.stepdown import take_step
 from wiremask.proxy.watch import DirectoryWatch
 from wiremask.rules import RuleSetInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from wiremask.proxy.stepdown import Ruleset
     from wiremask.rules import Plan
 
 __all__ = ["RuleSnapshot", "RuleSource", "RulesConfig"]
@@ -50,6 +55,9 @@ class RulesConfig(Section):
 
     rescan_seconds: Seconds = 10
     """The files are looked at this often, also where the file system tells of no change."""
+
+    baseline: Path | None = None
+    """A file that remembers the last ruleset, so that a restart cannot mask less either; made if it is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,9 +94,13 @@ class RuleSource:
         self._wake = asyncio.Event()
         self._is_asked = False
         self._refused: Attempt | None = None
-        self._applied = compile_files(read_rule_files(config.path), env=env, json_depth=json_depth)
+        before = None if config.baseline is None else read_baseline(config.baseline)
+        self._applied = self._judge(compile_files(read_rule_files(config.path), env=env, json_depth=json_depth), before)
         if self._applied.plan is None:
             raise self._applied.invalid or AssertionError("no plan and no reason")
+        if config.baseline is not None and before is None:
+            _log.warning("baseline made", path=str(config.baseline), digest=self._applied.plan.digest)
+        self._tell_step(self._applied)
         self._swap(self._applied.plan, generation=1)
         _log.info("rules loaded", path=str(config.path), digest=self.current.digest, rules=len(self.current.plan.rules))
 
@@ -154,10 +166,43 @@ class RuleSource:
         for known in (self._applied, refused):
             if known is not None and known.is_of(files):
                 return known
-        return compile_files(files, env=self._env, json_depth=self._json_depth)
+        return self._judge(compile_files(files, env=self._env, json_depth=self._json_depth), self._applied.ruleset)
+
+    def _judge(self, attempt: Attempt, before: Ruleset | None) -> Attempt:
+        """Takes the plan from an attempt that may not follow the ruleset before it; else keeps that it follows."""
+        if attempt.plan is None or attempt.ruleset is None:
+            return attempt
+        step = attempt.step if before is None else take_step(before, attempt.ruleset)
+        if step.is_refused:
+            return replace(attempt, plan=None, invalid=step.refusal(self._config.path), step=step)
+        if self._config.baseline is not None and attempt.ruleset != before:
+            try:
+                # Before the swap: rules that are at work and not remembered could be weakened by a restart.
+                write_baseline(self._config.baseline, attempt.ruleset)
+            except RuleSetInvalid as invalid:
+                # Without keys this is no attempt that would come to the same again: the next rescan tries anew.
+                return replace(attempt, plan=None, invalid=invalid, keys=None)
+        return replace(attempt, step=step)
+
+    def _tell_step(self, attempt: Attempt) -> None:
+        """Counts and logs a step down that was allowed."""
+        step = attempt.step
+        if attempt.plan is None or not step.weaker or step.allowed is None:
+            return
+        metrics.ruleset_weaker.labels("allowed").inc()
+        for weaker in step.weaker:
+            _log.warning("weaker rules allowed", error=weaker)
+        _log.warning(
+            "weaker rules allowed",
+            previous_digest=step.digest,
+            digest=attempt.plan.digest,
+            reason=step.allowed.reason,
+            count=len(step.weaker),
+        )
 
     def _apply(self, attempt: Attempt, plan: Plan) -> None:
         previous, self._applied, self._refused = self.current, attempt, None
+        self._tell_step(attempt)
         self._swap(plan, generation=previous.generation + 1)
         _log.info(
             "rules applied",
@@ -170,6 +215,8 @@ class RuleSource:
 
     def _refuse(self, attempt: Attempt) -> None:
         self._refused = attempt
+        if attempt.step.is_refused:
+            metrics.ruleset_weaker.labels("refused").inc()
         self._health.refused = tuple(str(error) for error in attempt.invalid.errors) if attempt.invalid else ()
         for error in self._health.refused:
             _log.error("rules refused", error=error)

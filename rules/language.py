@@ -133,12 +133,13 @@ def compile_ruleset(
     rules = [rule for rule, _, _ in reading.rules]
     if not rules:
         raise _refuse(min(sources), "no file of the ruleset has `rules`; add some, or nothing would be masked")
-    plan = Plan(metadata=reading.metadata, digest=_digest(sources), rules=rules, json_depth=json_depth)
+    plan = Plan(metadata=reading.metadata, digest=digest_of(sources), rules=rules, json_depth=json_depth)
     _try_topics(plan)
     return plan
 
 
-def _digest(sources: Mapping[str, str]) -> str:
+def digest_of(sources: Mapping[str, str]) -> str:
+    """The name of a ruleset: SHA-256, in hex, over the names and texts of its files."""
     digest = hashlib.sha256()
     for name in sorted(sources):
         for part in (name.encode("utf-8", "surrogateescape"), sources[name].encode("utf-8")):

@@ -17,9 +17,9 @@ STANDARDS: tuple[Standard, ...] = ("pci-dss", "hipaa-safe-harbor")
 
 METADATA = Words(
     of="`metadata`",
-    known=("name", "irreversible"),
+    known=("name", "irreversible", "allowWeaker"),
     required=("name",),
-    later=("standards", "allowWeaker"),
+    later=("standards",),
 )
 ALLOW_WEAKER = Words(of="`allowWeaker`", known=("from", "reason"), required=("from", "reason"))
 

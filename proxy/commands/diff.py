@@ -48,7 +48,7 @@ def _verdict(before: Plan, after: Plan, weaker: Sequence[Change]) -> list[tuple[
     allowed = after.metadata.allow_weaker
     if allowed is not None and allowed.digest == before.digest:
         return [*lines, ("", "allowed: the new ruleset has allowWeaker for this step")]
-    return [*lines, ("", f"a reload refuses it without allowWeaker: {{from: {before.digest}, reason: ...}}")]
+    return [*lines, ("", f'a reload refuses it without allowWeaker: {{from: "{before.digest}", reason: ...}}')]
 
 
 def _document(before: Plan, after: Plan, changes: Sequence[Change]) -> dict[str, object]:

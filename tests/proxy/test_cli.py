@@ -231,7 +231,7 @@ def test_diff_tells_what_changes_and_whether_it_is_weaker(call, tmp_path, change
     assert [line.split("\t")[0] for line in out.decode().splitlines()] == verdicts
     assert [one["verdict"] for one in document["changes"]] == verdicts
     assert document["weaker"] is (code == 4)
-    assert (f"allowWeaker: {{from: {document['old']}" in err) is (code == 4)
+    assert (f'allowWeaker: {{from: "{document["old"]}"' in err) is (code == 4)
 
 
 def test_diff_needs_no_keys_and_tells_faults(call, tmp_path):

@@ -17,9 +17,9 @@ from wiremask.rules import RuleSetInvalid
 CANARY = "canary-4111111111111111"
 
 
-def ruleset(*, name="r", text="[a]", key=None):
+def ruleset(*, name="r", text="[a]", key=None, more=""):
     mask = f"{{hash: {{key: k, domain: {name}}}}}" if key else f'{{redact: {{text: "{text}"}}}}'
-    keys = f"keys: {{k: {{file: {key}}}}}\n" if key else ""
+    keys = f"keys: {{k: {{file: {key}}}}}\n" if key else more
     return (
         f"apiVersion: wiremask.dev/v1\nkind: RuleSet\nmetadata: {{name: test}}\n{keys}"
         f"rules:\n  - name: {name}\n    topics: [t]\n    at: [produce]\n"
@@ -244,7 +244,7 @@ async def test_reloads_when_a_key_file_changed(rules, health, stream, tmp_path):
 
 async def test_refuses_rules_whose_key_is_gone_and_takes_them_when_it_is_there(rules, health, source, tmp_path):
     key = tmp_path / "pii"
-    (rules / "a.yaml").write_text(ruleset(key=key))
+    (rules / "a.yaml").write_text(ruleset(more=f"keys: {{k: {{file: {key}}}}}\n"))
 
     missing = await source.reload()
     refused = health.refused
