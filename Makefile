@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYX := $(shell find protocol rules -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
-.PHONY: demo test check bench bench-smoke image lock clean build
+.PHONY: demo test test-kube chart check bench bench-smoke image lock clean build
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -29,7 +29,10 @@ demo: $(VENV)/.built ## see records masked: embedded broker, proxy, producer and
 	@$(BIN)/wiremask demo
 
 test: $(VENV)/.built ## every test, the real Apache Kafka ones too where Java 17+ and Maven are there
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q --ignore tests/kube
+
+test-kube: $(VENV)/.built ## the chart and the webhook, on a real Kubernetes API server; needs Go, which builds it once
+	@$(BIN)/python -m pytest -q tests/kube
 
 check: $(VENV)/.built ## ruff, mypy strict, import contracts
 	@$(BIN)/ruff check .
@@ -42,6 +45,9 @@ bench: $(VENV)/.built ## kernel and proxy figures, as ratios in one run
 
 bench-smoke: $(VENV)/.built ## the same in about a minute
 	@PYTHONPATH=tests $(BIN)/python -m bench --smoke
+
+chart: $(VENV)/.built ## values.schema.json and the table of values, from helm/wiremask/values.yaml
+	@$(BIN)/python deploy/chart.py
 
 lock: ## resolve requirements.lock anew from pyproject.toml
 	@$(PYTHON) deploy/lock.py

@@ -1,6 +1,7 @@
 """The admin port: probes for Kubernetes and metrics for Prometheus, and nothing else.
 
     /livez    200 while the event loop turns
+    /startupz 200 once rules are loaded and the ports of the listeners are open, whether or not a broker answers
     /readyz   200 when rules are loaded, a broker has answered and the process is not draining, else 503; JSON detail
     /metrics  Prometheus text, or OpenMetrics where the scraper asks for it
 
@@ -132,12 +133,16 @@ class _Exchange(asyncio.Protocol):
             self._answer(event.method, event.target.partition(b"?")[0], accept)
 
     def _answer(self, method: bytes, target: bytes, accept: str) -> None:
-        if target not in {b"/livez", b"/readyz", b"/metrics"}:
-            self._send(HTTPStatus.NOT_FOUND, _TEXT, b"/livez, /readyz and /metrics are served here\n")
+        if target not in {b"/livez", b"/startupz", b"/readyz", b"/metrics"}:
+            self._send(HTTPStatus.NOT_FOUND, _TEXT, b"/livez, /startupz, /readyz and /metrics are served here\n")
         elif method not in {b"GET", b"HEAD"}:
             self._send(HTTPStatus.METHOD_NOT_ALLOWED, _TEXT, b"GET and HEAD only\n")
         elif target == b"/livez":
             self._send(HTTPStatus.OK, _TEXT, b"ok\n")
+        elif target == b"/startupz":
+            started = self._health.started
+            status = HTTPStatus.OK if started else HTTPStatus.SERVICE_UNAVAILABLE
+            self._send(status, _TEXT, b"started\n" if started else b"starting\n")
         elif target == b"/readyz":
             status = HTTPStatus.OK if self._health.ready else HTTPStatus.SERVICE_UNAVAILABLE
             self._send(status, _JSON, json.dumps(self._health.detail(), indent=1).encode() + b"\n")

@@ -33,14 +33,21 @@ class Health:
         rules: None until a ruleset is loaded.
         refused: why the last change of the rules was refused, one `file:line:column: what` each; empty once a change is
             applied. A refused change does not make the process unready: the ruleset before it still masks.
+        listening: the ports of the listeners are open.
         upstream_answered: a broker has answered since the start.
         draining: the process was told to stop.
     """
 
     rules: RulesHealth | None = None
     refused: tuple[str, ...] = ()
+    listening: bool = False
     upstream_answered: bool = False
     draining: bool = False
+
+    @property
+    def started(self) -> bool:
+        """Whether clients can connect; what they ask may still have to wait for a broker."""
+        return self.rules is not None and self.listening
 
     @property
     def ready(self) -> bool:

@@ -99,6 +99,7 @@ async def _serve(config: Config) -> int:
             _log.error("cannot listen", error=str(error))
             await admin.close()
             return 1
+        health.listening = True
         tasks.spawn(rules.watch(), name="watch rules")
         if files:
             tasks.spawn(files.watch(), name="watch certificates and credentials")

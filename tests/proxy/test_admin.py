@@ -86,6 +86,20 @@ async def test_readyz_needs_rules_and_a_broker_and_no_drain(server, health, rule
     assert json.loads(body)["ready"] is (status == "200 OK")
 
 
+@pytest.mark.parametrize(
+    ("rules", "listening", "status"),
+    [(True, True, "200 OK"), (False, True, "503 Service Unavailable"), (True, False, "503 Service Unavailable")],
+    ids=["started", "no rules", "no port"],
+)
+async def test_startupz_needs_rules_and_ports_and_no_broker(server, health, rules, listening, status):
+    health.rules = RulesHealth(generation=1, digest="ab12", rules=2) if rules else None
+    health.listening = listening
+
+    line, _, _ = await get(server, "/startupz")
+
+    assert line == f"HTTP/1.1 {status}"
+
+
 async def test_readyz_tells_the_ruleset_and_why_a_change_was_refused(server, health):
     health.rules = RulesHealth(generation=3, digest="ab12", rules=2)
     health.upstream_answered = True
