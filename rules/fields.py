@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, cast
 
 from wiremask.rules.formatchecks import check_text_fields
 from wiremask.rules.idempotence import fault_when_repeated
-from wiremask.rules.masks import Drop
+from wiremask.rules.masks import Drop, Fixed, Keep, Nullify
 from wiremask.rules.maskwords import read_mask
 from wiremask.rules.rule import Field, Part
 from wiremask.rules.selector import Path, PathInvalid, canonical, read_path, write_path
 from wiremask.rules.shape import Words, member, read_items, read_members, read_switch, read_text, read_word
-from wiremask.rules.source import Node, Scalar, place_in
+from wiremask.rules.source import Entry, Node, Scalar, place_in
 from wiremask.rules.traits import is_reversible, with_path
 
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from wiremask.rules.keyring import KeyRing
     from wiremask.rules.rule import Format
 
-VALUE = Words(of="`value`", known=("format", "fields"), required=("fields",), later=("unlisted",))
+VALUE = Words(of="`value`", known=("format", "unlisted", "fields"), required=("fields",))
 KEY = Words(of="`key`", known=("format", "fields"), required=("fields",))
 HEADER = Words(of="a header", known=("name", "mask"), required=("name", "mask"))
 FIELD = Words(of="a field", known=("path", "mask", "ignoreCase"), required=("mask",), later=("detect",))
 
+UNLISTED = "unlisted"
 FORMATS = ("json", "text", "auto")
 LATER_FORMATS = ("avro", "protobuf")
 
@@ -56,14 +57,14 @@ def read_value(
         return None
     form_node = member(members, "format")
     form = "json" if form_node is None else read_word(form_node, "format", FORMATS, faults, later=LATER_FORMATS)
-    unlisted = member(members, "unlisted")
-    if unlisted is not None:
-        read_mask(unlisted, keys, faults)
     listed = member(members, "fields")
     fields = None if listed is None else _read_fields(listed, keys, faults, ignore_case)
+    unlisted = _read_unlisted(members, keys, faults)
     if fields is None:
         return None
-    _check_repeats(fields, faults)
+    _check_repeats(fields if unlisted is None else [*fields, unlisted], faults)
+    if unlisted is not None:
+        fields.append(unlisted)
     if twice:
         _check_idempotence(fields, faults)
     if undo is not None:
@@ -137,6 +138,19 @@ def _read_field(node: Node, keys: KeyRing, faults: Faults, ignore_case: bool) ->
     return field, _Place(path=path_node.mark, mask=mask.mark)
 
 
+def _read_unlisted(members: dict[str, Entry], keys: KeyRing, faults: Faults) -> tuple[Field, _Place] | None:
+    """What becomes of all that no field selects: a field for `$`, behind all others."""
+    node = member(members, "unlisted")
+    mask = None if node is None else read_mask(node, keys, faults)
+    if node is None or mask is None or isinstance(mask.mask, Keep):
+        return None
+    if isinstance(mask.mask, Drop) or (isinstance(mask.mask, Nullify | Fixed) and mask.mask.whole):
+        faults.add(mask.mark, "this mask would take the value whole, with the fields that are listed; write redact")
+        return None
+    field = Field(path=(), text=UNLISTED, mask=with_path(mask.mask, write_path(())), mark=node.mark)
+    return field, _Place(path=node.mark, mask=mask.mark)
+
+
 def _read_path(node: Node, faults: Faults, ignore_case: bool) -> Path | None:
     text = read_text(node, "`path` is a JSONPath such as $.customer.ssn", faults)
     if text is None or not isinstance(node, Scalar):
@@ -153,7 +167,8 @@ def _check_repeats(fields: list[tuple[Field, _Place]], faults: Faults) -> None:
     for field, place in fields:
         form = canonical(field.path)
         if form in lines:
-            faults.add(place.path, f"this path stands already in line {lines[form]} of the rule; delete one of the two")
+            what = "all is listed by `$`" if field.text == UNLISTED else "this path stands already"
+            faults.add(place.path, f"{what} in line {lines[form]} of the rule; delete one of the two")
         lines.setdefault(form, place.path.line)
 
 

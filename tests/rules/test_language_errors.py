@@ -271,7 +271,20 @@ VALUES = {
         "may read as JSON at fetch",
     ),
     "format unknown": (with_value("{format: ‸jsn, fields: [{path: $.a, mask: keep}]}"), "did you mean `json`?"),
-    "unlisted": (with_value("{‸unlisted: redact, fields: [{path: $.a, mask: keep}]}"), "`unlisted` in `value` is not"),
+    "unlisted is no mask": (with_value("{unlisted: ‸redakt, fields: [{path: $.a, mask: keep}]}"), "unknown mask"),
+    "unlisted drop": (with_value("{unlisted: ‸drop, fields: [{path: $.a, mask: keep}]}"), "would take the value whole"),
+    "unlisted whole": (
+        with_value("{unlisted: {‸nullify: {whole: true}}, fields: [{path: $.a, mask: keep}]}"),
+        "would take the value whole",
+    ),
+    "unlisted beside the root": (
+        with_value("{unlisted: ‸redact, fields: [{path: $, mask: nullify}]}"),
+        "all is listed by `$`",
+    ),
+    "unlisted in both directions": (
+        with_value("{unlisted: {‸hash: {key: pii}}, fields: [{path: $.a, mask: keep}]}", "produce, fetch"),
+        "`hash` at produce and fetch",
+    ),
     "field is text": (with_field("‸$.a"), "a field is a mapping"),
     "field without mask": (with_field("‸{path: $.a}"), "a field lacks `mask`"),
     "field without path": (with_field("‸{mask: keep}"), "exactly one of `path` and `detect`"),
