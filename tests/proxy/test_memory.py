@@ -27,10 +27,12 @@ LIMITS = {"frameBytes": 60 * MIB, "bufferedBytes": 128 * MIB, "stalledSeconds": 
 
 
 class ThreadedBroker:
-    """Answers ListGroups with as many bytes as it is told to, a thread a connection."""
+    """Answers ListGroups with as many bytes as it is told to, a thread a connection; reads for as long as `reads` is set."""
 
     def __init__(self) -> None:
         self.answer_bytes = 100
+        self.reads = threading.Event()
+        self.reads.set()
         self._block = ports.reserve()
         self._listening = socket.create_server(("127.0.0.1", self._block.take()), backlog=512)
         self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
@@ -39,6 +41,7 @@ class ThreadedBroker:
         self._threads[0].start()
 
     def stop(self) -> None:
+        self.reads.set()
         for peer in self._open:
             with suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)
@@ -51,6 +54,7 @@ class ThreadedBroker:
         with suppress(OSError):
             while True:
                 peer, _ = self._listening.accept()
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
                 self._open.append(peer)
                 thread = threading.Thread(target=self._serve, args=(peer,), daemon=True)
                 self._threads.append(thread)
@@ -58,7 +62,7 @@ class ThreadedBroker:
 
     def _serve(self, peer: socket.socket) -> None:
         with suppress(OSError), peer.makefile("rb") as stream:
-            while len(prefix := stream.read(4)) == 4:
+            while self.reads.wait() and len(prefix := stream.read(4)) == 4:
                 (left,) = struct.unpack(">i", prefix)
                 head = stream.read(min(left, 8))
                 left -= len(head)
@@ -130,6 +134,25 @@ def test_a_hundred_frames_of_fifty_megabytes_that_never_arrive_whole(
     assert arrived is not None, "a whole frame must find room in the end"
     assert held < 128 * MIB + 40 * MIB
     assert proxy.metric("wiremask_connections_closed_total", reason="stalled") >= 90
+    eventually(lambda: proxy.metric("wiremask_frames_waiting") == 0, what="no frame that waits for ever")
+
+
+def test_a_broker_that_does_not_read(broker: ThreadedBroker, start_proxy_of: Callable[..., ProxyProcess]) -> None:
+    proxy = start_proxy_of(upstream=broker.address, settings={"limits": {**LIMITS, "stalledSeconds": 60}})
+    before = proxy.resident_bytes()
+    broker.reads.clear()
+    frame = plain_frame(LIST_GROUPS, 2, bytes(20 * MIB))
+
+    with ExitStack() as stack, ThreadPoolExecutor(30) as threads:
+        senders = [stack.enter_context(RawClient(proxy.bootstrap)) for _ in range(30)]
+        answers = [threads.submit(sender.ask, frame) for sender in senders]
+        eventually(lambda: proxy.metric("wiremask_frames_waiting") >= 20, what="frames that wait")
+        held = proxy.peak_bytes() - before
+        broker.reads.set()
+        sizes = [len(answer.result()) for answer in answers]
+
+    assert held < 128 * MIB + 40 * MIB
+    assert sizes == [104] * 30
 
 
 def test_two_hundred_idle_connections(broker: ThreadedBroker, start_proxy_of: Callable[..., ProxyProcess]) -> None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 VERSION = "4.3.1"
-POM = Path(__file__).parent / "kafka" / "pom.xml"
+POM = Path(__file__).parent / "jars" / "pom.xml"
 USER, OTHER_USER, PASSWORD = "alice", "bob", "alice-password"
 LOGIN_S = 3
 RECORD_LIMIT_BYTES = 32 * 1024 * 1024
