@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify
-from wiremask.rules.reach import covers_path, covers_topics, is_emptied, may_hold, may_share_topics
+from wiremask.rules.reach import covers_path, covers_topics, is_emptied, may_hold, may_meet, may_share_topics
 from wiremask.rules.strength import at_least
 
 if TYPE_CHECKING:
@@ -112,11 +112,7 @@ class Act:
 
     def may_meet(self, other: Act) -> bool:
         """Whether both may select one leaf, if their topics have it."""
-        return (
-            self.at == other.at
-            and self.part == other.part
-            and (may_hold(self.path, other.path) or may_hold(other.path, self.path))
-        )
+        return self.at == other.at and self.part == other.part and may_meet(self.path, other.path)
 
     def goes_before(self, other: Act) -> bool:
         """Whether it may take a leaf from another that selects it too."""

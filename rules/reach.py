@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wiremask.rules.casefold import fold
 from wiremask.rules.selector import Index, Name, Wildcard
-from wiremask.rules.topics import INTERNAL_PREFIX
 
 if TYPE_CHECKING:
     from wiremask.rules.selector import Path, Segment, Selector
@@ -63,11 +63,6 @@ def is_emptied(pattern: TopicPattern, exclude: tuple[TopicPattern, ...]) -> bool
     return any(covers_pattern(other, pattern) for other in exclude)
 
 
-def is_internal(pattern: TopicPattern) -> bool:
-    """Whether this is the full name of a topic that no glob matches."""
-    return pattern.regex is None and pattern.text.startswith(INTERNAL_PREFIX)
-
-
 def covers_path(wide: Path, narrow: Path) -> bool:
     """Whether all that one path selects is selected by the other, or stands in what that selects."""
     states, seen = [(0, 0)], set()
@@ -116,7 +111,13 @@ def may_meet(one: Path, other: Path) -> bool:
 def _covers_step(wide: Segment, narrow: Segment) -> bool:
     if narrow.descendant and not wide.descendant:
         return False
-    return Wildcard() in wide.selectors or set(narrow.selectors) <= set(wide.selectors)
+    return all(any(_covers_selector(one, other) for one in wide.selectors) for other in narrow.selectors)
+
+
+def _covers_selector(wide: Selector, narrow: Selector) -> bool:
+    if isinstance(wide, Name) and isinstance(narrow, Name) and wide.ignore_case:
+        return fold(narrow.name) == wide.name
+    return wide == narrow or isinstance(wide, Wildcard)
 
 
 def _may_be_one(one: Segment, other: Segment) -> bool:
@@ -126,7 +127,7 @@ def _may_be_one(one: Segment, other: Segment) -> bool:
 def _may_be_same(one: Selector, other: Selector) -> bool:
     """Whether two selectors may select the same child; letter case never tells names apart here."""
     if isinstance(one, Name) and isinstance(other, Name):
-        return one.name.casefold() == other.name.casefold()
+        return fold(one.name) == fold(other.name)
     if isinstance(one, Index) and isinstance(other, Index):
         # One that counts from the end may be any.
         return one.index == other.index or min(one.index, other.index) < 0
