@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from wiremask.rules.errors import Mark
 from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify
 from wiremask.rules.reach import covers_path, covers_topics, is_emptied, may_hold, may_meet, may_share_topics
 from wiremask.rules.strength import at_least
@@ -17,6 +18,7 @@ from wiremask.rules.strength import at_least
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from wiremask.rules.datakinds import Data
     from wiremask.rules.rule import Direction, Field, Rule
     from wiremask.rules.selector import Path
     from wiremask.rules.topics import TopicFilter, TopicPattern
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 _RULE_KNOWN = frozenset(
     {"name", "file", "line", "column", "topics", "at", "fields", "client", "on_unreadable", "on_unmaskable"}
 )
-_FIELD_KNOWN = frozenset({"path", "text", "mask", "mark"})
+_FIELD_KNOWN = frozenset({"path", "text", "mask", "mark", "data"})
 VALUE = "value"
 
 
@@ -80,6 +82,21 @@ class Act:
         return None if self.rule.client is None else self.rule.client.text
 
     @property
+    def data(self) -> Data | None:
+        """What it says that the field holds."""
+        return None if self.field is None else self.field.data
+
+    @property
+    def kind(self) -> str:
+        """The word of that; "" if it does not say."""
+        return "" if self.data is None else self.data.kind
+
+    @property
+    def mark(self) -> Mark:
+        """Where the selector stands, or the name of the rule."""
+        return Mark(self.rule.line, self.rule.column) if self.field is None else self.field.mark
+
+    @property
     def effect(self) -> tuple[object, ...]:
         """All that decides what it does; equal for two acts that do the same."""
         topics = self.rule.topics
@@ -102,10 +119,12 @@ class Act:
 
     def covers(self, other: Act, pattern: TopicPattern) -> bool:
         """Whether it certainly selects all that another selects on topics of a pattern, for the same clients."""
+        return self.at == other.at and self._holds_for(other) and self.covers_where_it_is(other, pattern)
+
+    def covers_where_it_is(self, other: Act, pattern: TopicPattern) -> bool:
+        """The same, whatever the direction and the clients."""
         return (
-            self.at == other.at
-            and self.part == other.part
-            and self._holds_for(other)
+            self.part == other.part
             and covers_path(self.path, other.path)
             and covers_topics(self.rule.topics, pattern, other.rule.topics.exclude)
         )

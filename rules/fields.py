@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from wiremask.rules.datakinds import read_data
 from wiremask.rules.formatchecks import check_text_fields
 from wiremask.rules.idempotence import fault_when_repeated
 from wiremask.rules.masks import Drop, Fixed, Keep, Nullify
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 VALUE = Words(of="`value`", known=("format", "unlisted", "fields"), required=("fields",))
 KEY = Words(of="`key`", known=("format", "fields"), required=("fields",))
 HEADER = Words(of="a header", known=("name", "mask"), required=("name", "mask"))
-FIELD = Words(of="a field", known=("path", "mask", "ignoreCase"), required=("mask",), later=("detect",))
+FIELD = Words(of="a field", known=("path", "mask", "ignoreCase", "data"), required=("mask",), later=("detect",))
 
 UNLISTED = "unlisted"
 FORMATS = ("json", "text", "auto")
@@ -126,6 +127,8 @@ def _read_field(node: Node, keys: KeyRing, faults: Faults, ignore_case: bool) ->
     case = member(members, "ignoreCase")
     if case is not None:
         ignore_case = read_switch(case, "ignoreCase", faults) is True
+    data_node = member(members, "data")
+    data = None if data_node is None else read_data(data_node, faults)
     path = None if path_node is None else _read_path(path_node, faults, ignore_case)
     mask = None if mask_node is None else read_mask(mask_node, keys, faults)
     if path is None or mask is None or path_node is None:
@@ -134,7 +137,7 @@ def _read_field(node: Node, keys: KeyRing, faults: Faults, ignore_case: bool) ->
         faults.add(mask.mark, "`drop` at `$` would leave no value; write {nullify: {whole: true}}")
         return None
     text = path_node.text if isinstance(path_node, Scalar) else ""
-    field = Field(path=path, text=text, mask=with_path(mask.mask, write_path(path)), mark=path_node.mark)
+    field = Field(path=path, text=text, mask=with_path(mask.mask, write_path(path)), mark=path_node.mark, data=data)
     return field, _Place(path=path_node.mark, mask=mask.mark)
 
 

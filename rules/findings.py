@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from wiremask.rules.acts import Act, Acts
+from wiremask.rules.datakinds import KINDS, is_of_standard, kind_by_name
 from wiremask.rules.reach import is_emptied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from wiremask.rules.errors import Mark
+    from wiremask.rules.metadata import Standard
     from wiremask.rules.plan import Plan
     from wiremask.rules.rule import Direction, Rule
 
 Kind = Literal["warning", "note"]
-Code = Literal["condition", "clientId", "never", "unreachable", "overlap"]
+Code = Literal["condition", "clientId", "never", "unreachable", "overlap", "data"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,8 @@ def find(plan: Plan) -> tuple[Finding, ...]:
     """All findings about a ruleset: rule by rule, then the overlaps."""
     acts = Acts(plan.rules)
     found = [finding for rule in plan.rules for finding in (*_of_condition(rule), *_of_topics(rule))]
-    return (*found, *_unreachable(plan.rules, acts), *_overlaps(acts))
+    unsaid = _unsaid(plan.rules, sorted(plan.metadata.standards))
+    return (*found, *unsaid, *_unreachable(plan.rules, acts), *_overlaps(acts))
 
 
 def _finding(rule: Rule, code: Code, message: str, *, kind: Kind = "warning", mark: Mark | None = None) -> Finding:
@@ -89,6 +92,21 @@ def _of_topics(rule: Rule) -> Iterator[Finding]:
         )
 
 
+def _unsaid(rules: Iterable[Rule], standards: Sequence[Standard]) -> Iterator[Finding]:
+    """Fields that a standard probably speaks of, and that do not say so."""
+    for rule in rules:
+        for one in rule.fields:
+            kind = None if one.data is not None else kind_by_name(one.path)
+            for standard in standards:
+                if kind is not None and is_of_standard(kind, standard):
+                    message = (
+                        f"by its name, {one.text} of rule {rule.name} may be {KINDS[kind].says}; "
+                        f"write `data: {kind}`, so that {standard} is checked"
+                    )
+                    yield _finding(rule, "data", message, mark=one.mark)
+                    break
+
+
 def _unreachable(rules: Iterable[Rule], acts: Acts) -> Iterator[Finding]:
     """Fields that others take everything from, wherever they act."""
     takers: dict[int, Act | None] = {}
@@ -124,11 +142,7 @@ def _taker(act: Act, acts: Acts) -> Act | None:
 
 
 def _place(taker: Act, rule: Rule) -> str:
-    return f"{taker.text} in line {_line(taker)}" + ("" if taker.rule is rule else f" of rule {taker.rule.name}")
-
-
-def _line(act: Act) -> int:
-    return act.rule.line if act.field is None else act.field.mark.line
+    return f"{taker.text} in line {taker.mark.line}" + ("" if taker.rule is rule else f" of rule {taker.rule.name}")
 
 
 def _overlaps(acts: Acts) -> Iterator[Finding]:
@@ -149,5 +163,5 @@ def _overlaps(acts: Acts) -> Iterator[Finding]:
                     f"rule {other.rule.name} goes before rule {act.rule.name} at {act.at}: on {pattern.text}, "
                     f"{other.text} wins where {act.text} names the same",
                     kind="note",
-                    mark=None if act.field is None else act.field.mark,
+                    mark=act.mark,
                 )

@@ -25,6 +25,7 @@ from wiremask.rules.rule import DIRECTIONS, Direction, Rule
 from wiremask.rules.ruletests import RuleTest, read_tests, try_tests
 from wiremask.rules.shape import Words, expected, member, read_items, read_members, read_switch, read_text, read_word
 from wiremask.rules.source import Entry, Node, Scalar, place_in, read_source
+from wiremask.rules.standards import breaches
 from wiremask.rules.topics import PatternInvalid, TopicFilter, TopicPattern, read_pattern
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def compile_ruleset(
     for file in files:
         for node in file.rules:
             _read_rule(node, reading, file.faults)
+    _check_standards(reading)
     for rule, tests, faults in reading.rules:
         _try_rule(rule, tests if run_tests else (), faults, json_depth)
     errors = sorted(error for faults in everything for error in faults.found)
@@ -335,6 +337,14 @@ def _read_policy(members: dict[str, Entry], key: str, faults: Faults) -> str:
     node = member(members, key)
     word = None if node is None else read_word(node, key, POLICIES, faults, later=("omit",))
     return word or POLICIES[0]
+
+
+def _check_standards(reading: _Reading) -> None:
+    if not reading.metadata.standards:
+        return
+    faults_of = {rule.name: faults for rule, _, faults in reading.rules}
+    for act, message in breaches([rule for rule, _, _ in reading.rules], reading.metadata.standards):
+        faults_of[act.rule.name].add(act.mark, message)
 
 
 def _try_rule(rule: Rule, tests: tuple[RuleTest, ...], faults: Faults, json_depth: int) -> None:

@@ -17,9 +17,8 @@ STANDARDS: tuple[Standard, ...] = ("pci-dss", "hipaa-safe-harbor")
 
 METADATA = Words(
     of="`metadata`",
-    known=("name", "irreversible", "allowWeaker"),
+    known=("name", "irreversible", "standards", "allowWeaker"),
     required=("name",),
-    later=("standards",),
 )
 ALLOW_WEAKER = Words(of="`allowWeaker`", known=("from", "reason"), required=("from", "reason"))
 

@@ -10,6 +10,7 @@ from wiremask.rules.masks import Keep
 
 if TYPE_CHECKING:
     from wiremask.rules.condition import Condition
+    from wiremask.rules.datakinds import Data
     from wiremask.rules.masks import Mask, OnUnmaskable, OnUnreadable
     from wiremask.rules.selector import Path
     from wiremask.rules.topics import TopicFilter
@@ -27,12 +28,14 @@ class Field:
         path: the selector.
         text: the selector as the rule file has it.
         mark: where that stands in the rule's file; two fields that differ in it alone are equal.
+        data: what the field holds, for standards; None if the rule does not say.
     """
 
     path: Path
     text: str
     mask: Mask
     mark: Mark = field(default=Mark(1, 1), compare=False)
+    data: Data | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

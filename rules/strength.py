@@ -161,7 +161,8 @@ def _arguments_hold(new: Mask, old: Mask) -> bool:
     return True
 
 
-def _hash_bits(mask: Hash) -> float:
+def hash_bits(mask: Hash) -> float:
+    """How many bits of the hash its output has."""
     length = min(mask.length, HASH_CEILING[mask.encoding])
     return length * _BITS[mask.encoding]
 
@@ -222,7 +223,7 @@ ARGUMENTS: dict[type[Mask], dict[str, Holds]] = {
 TOGETHER: dict[type[Mask], tuple[tuple[str, ...], Holds]] = {
     Hash: (
         ("encoding", "length"),
-        Holds(says="no more bits", test=lambda new, old: _hash_bits(new) <= _hash_bits(old)),
+        Holds(says="no more bits", test=lambda new, old: hash_bits(new) <= hash_bits(old)),
     ),
     Bucket: (
         ("size", "start", "lowest", "highest"),

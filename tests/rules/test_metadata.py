@@ -15,6 +15,9 @@ def ruleset(metadata: str) -> str:
 
 
 FAULTS = {
+    "standards no list": ("{name: t, standards: ‸pci-dss}", "`standards` is a list"),
+    "unknown standard": ("{name: t, standards: [‸pcidss]}", "did you mean `pci-dss`?"),
+    "standard twice": ("{name: t, standards: [pci-dss, ‸pci-dss]}", "stands in the list already"),
     "permission no mapping": ("{name: t, allowWeaker: ‸true}", "`allowWeaker` is a mapping"),
     "permission without reason": (f"{{name: t, allowWeaker: ‸{{from: {DIGEST}}}}}", "lacks `reason`"),
     "permission with an empty reason": (f'{{name: t, allowWeaker: {{from: {DIGEST}, reason: ‸" "}}}}', "is empty"),
@@ -31,16 +34,17 @@ def test_reports_a_fault_of_the_metadata_at_its_place(metadata: str, message: st
 
 def test_metadata_of_all_files_counts_together() -> None:
     files = {
-        "a.yaml": ruleset("{name: t}"),
-        "b.yaml": ruleset(f"{{name: t, irreversible: true, allowWeaker: {{from: {DIGEST}, reason: x}}}}").replace(
-            "name: r,", "name: s,"
-        ),
+        "a.yaml": ruleset("{name: t, standards: [pci-dss]}"),
+        "b.yaml": ruleset(
+            f"{{name: t, irreversible: true, standards: [hipaa-safe-harbor], allowWeaker: {{from: {DIGEST}, reason: x}}}}"
+        ).replace("name: r,", "name: s,"),
     }
 
     metadata = compile_ruleset(files, None).metadata
 
     assert metadata.name == "t"
     assert metadata.irreversible
+    assert metadata.standards == {"pci-dss", "hipaa-safe-harbor"}
     assert metadata.allow_weaker == AllowWeaker(digest=DIGEST, reason="x")
 
 
