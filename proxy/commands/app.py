@@ -96,6 +96,35 @@ def diff(
 
 
 @app.command()
+def explain(
+    rules: Annotated[Path, typer.Argument(metavar="RULES", exists=True, help=_RULES)],
+    topic: Annotated[str, typer.Option(help="The topic that is written to or read from.")],
+    at: Annotated[At | None, typer.Option(help="One direction; both unless given.")] = None,
+    *,
+    principal: Annotated[
+        str | None, typer.Option(metavar="User:NAME", help="Who writes or reads; not known unless given.")
+    ] = None,
+    client_id: Annotated[str | None, typer.Option(help="What the client calls itself; not known unless given.")] = None,
+    listener: Annotated[
+        str | None, typer.Option(help="The listener that it came in by; not known unless given.")
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help=_FORM)] = Form.TEXT,
+) -> None:
+    """Tell which rules act on a topic, in order, and why the others do not.
+
+    With a record's value on standard input, also tell for each field of it which rule decides it; no value is printed.
+    Exit code 3 if the rules refuse the record.
+    """
+    from wiremask.proxy.commands.explain import explain_rules  # noqa: PLC0415
+    from wiremask.rules.condition import Client  # noqa: PLC0415
+    from wiremask.rules.rule import DIRECTIONS  # noqa: PLC0415
+
+    directions = [one for one in DIRECTIONS if at is None or at.value == one]
+    client = Client(principal=principal, client_id=client_id, listener=listener)
+    raise typer.Exit(explain_rules(rules, topic, directions, client, form.value))
+
+
+@app.command()
 def mask(
     rules: Annotated[Path, typer.Option(exists=True, help=_RULES)],
     topic: Annotated[str, typer.Option(help="The topic that the value is written to or read from.")],

@@ -245,6 +245,63 @@ def test_diff_needs_no_keys_and_tells_faults(call, tmp_path):
     assert f"{new}:8:5: unknown key in a rule; did you mean `topics`?" in err
 
 
+def test_explain_tells_the_rules_and_what_decides_each_field_of_a_record(call, rules):
+    value = b'{"ssn": "123-45-6789", "email": {"to": ["a@example.com"]}, "n": 1}'
+
+    code, out, err = call("explain", rules, "--topic", "payments.eu", "--at", "produce", stdin=value)
+
+    assert (code, err) == (0, "")
+    listed, decided = (part.splitlines() for part in out.decode().split("\n\n"))
+    assert [line.split("\t")[:3] for line in listed] == [
+        ["acts", "produce", "customer"],
+        ["does not act", "produce", "reader"],
+    ]
+    assert [line.split("\t") for line in decided] == [
+        ["produce", "$.ssn", "customer", "partial {keepLast: 4}", "$.ssn"],
+        ["produce", "$.email.to[0]", "customer", "redact", "$.email"],
+    ]
+    assert b"6789" not in out
+    assert b"example" not in out
+
+
+def test_explain_gives_json_for_both_directions_and_tells_a_refusal(call, rules):
+    code, out, err = call("explain", rules, "--topic", "payments.eu", "--format", "json", stdin=b'{"ssn": 123456789}')
+
+    document = json.loads(out)
+    assert (code, err) == (3, "")
+    assert [(one["rule"], one["at"], one["verdict"]) for one in document["rules"]] == [
+        ("customer", "produce", "acts"),
+        ("reader", "produce", "does not act"),
+        ("customer", "fetch", "does not act"),
+        ("reader", "fetch", "does not act"),
+    ]
+    assert document["refused"] == {"produce": "unmaskable: number where the mask takes text (rule customer)"}
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (b'{"ssn": 123456789}', "refused at produce: unmaskable: number where the mask takes text (rule customer)\n"),
+        (f'{{"ssn": "{CANARY}'.encode(), "refused at produce: unreadable: unexpected end\n"),
+    ],
+    ids=["number", "cut"],
+)
+def test_explain_tells_why_a_record_is_refused(call, rules, value, why):
+    code, out, err = call("explain", rules, "--topic", "payments.eu", stdin=value)
+
+    assert (code, err) == (3, why)
+    assert CANARY not in out.decode()
+
+
+def test_explain_without_a_record_lists_rules_alone(call, rules, tmp_path):
+    code, out, err = call("explain", rules, "--topic", "payments.public", "--at", "produce")
+
+    assert (code, err) == (0, "")
+    assert "exceptTopics payments.public takes the topic from it" in out.decode()
+    (tmp_path / "rules" / "a.yaml").write_text(RULES.replace("topics", "topcis"))
+    assert call("explain", rules, "--topic", "t")[0] == 1
+
+
 def test_check_does_not_warn_of_a_condition_on_the_principal(call, tmp_path):
     path = tmp_path / "r.yaml"
     path.write_text(
@@ -329,7 +386,9 @@ def test_wrong_usage_ends_with_two_and_prints_to_standard_error(call, arguments)
     assert err
 
 
-@pytest.mark.parametrize("command", ["run", "config", "check", "diff", "mask", "reveal", "keygen", "demo", "version"])
+@pytest.mark.parametrize(
+    "command", ["run", "config", "check", "diff", "explain", "mask", "reveal", "keygen", "demo", "version"]
+)
 def test_every_command_has_help(call, command):
     code, out, _ = call(command, "--help")
 

@@ -1,0 +1,101 @@
+"""`wiremask explain`: which rules act on a topic for a client, why the others do not, and what they do to a record."""
+
+from __future__ import annotations
+
+import os
+import sys
+from array import array
+from typing import TYPE_CHECKING
+
+from wiremask.proxy.commands.output import write_errors, write_json, write_lines, write_rows
+from wiremask.proxy.inprocess import JSON_DEPTH
+from wiremask.proxy.loading import load_rules
+from wiremask.rules.attribution import ValueUnreadable, attribute
+from wiremask.rules.errors import RuleSetInvalid
+from wiremask.rules.explanation import Explained, explain
+from wiremask.rules.strength import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from wiremask.proxy.commands.output import Form
+    from wiremask.rules import Client, Plan, TopicPlan
+    from wiremask.rules.attribution import Decision
+    from wiremask.rules.rule import Direction
+
+INVALID_RULES = 1
+REFUSED = 3
+
+_COLUMNS = ("verdict", "at", "rule", "what", "why", "place")
+_DECISIONS = ("at", "field", "rule", "mask", "named as")
+
+
+def explain_rules(rules: Path, topic: str, directions: Sequence[Direction], client: Client, form: Form) -> int:
+    """Prints the rules, and for a record on standard input its fields; 3 if the rules refuse the record."""
+    try:
+        plan = load_rules(rules, env=os.environ, json_depth=JSON_DEPTH)
+    except RuleSetInvalid as invalid:
+        write_errors(invalid)
+        return INVALID_RULES
+    explained = {at: list(explain(plan, topic, at, client)) for at in directions}
+    record = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
+    decided, refusals = _decide(plan, topic, directions, client, record) if record else ({}, {})
+    if form == "json":
+        write_json(
+            {
+                "topic": topic,
+                "rules": [
+                    dict(zip(_COLUMNS, cells, strict=True)) for at in directions for cells in _rules(at, explained[at])
+                ],
+                "fields": [dict(zip(_DECISIONS, cells, strict=True)) for cells in _fields(decided)],
+                "refused": refusals,
+            }
+        )
+    else:
+        write_rows(_COLUMNS, (cells for at in directions for cells in _rules(at, explained[at])))
+        if record:
+            sys.stdout.write("\n")
+            write_rows(_DECISIONS, _fields(decided))
+        write_lines(("", f"refused at {at}: {why}") for at, why in refusals.items())
+    return REFUSED if refusals else 0
+
+
+def _decide(
+    plan: Plan, topic: str, directions: Sequence[Direction], client: Client, record: bytes
+) -> tuple[dict[Direction, Sequence[Decision]], dict[Direction, str]]:
+    """What decides the leaves of a record, and why it would be refused, for each direction."""
+    decided: dict[Direction, Sequence[Decision]] = {}
+    refusals: dict[Direction, str] = {}
+    for at in directions:
+        program = plan.match(topic, at, client)
+        if program is None:
+            continue
+        try:
+            decided[at] = attribute(program.rules, at, record, json_depth=JSON_DEPTH)
+        except ValueUnreadable as unreadable:
+            refusals[at] = f"unreadable: {unreadable.detail}"
+            continue
+        refusal = _refusal(program, record)
+        if refusal is not None:
+            refusals[at] = refusal
+    return decided, refusals
+
+
+def _refusal(program: TopicPlan, record: bytes) -> str | None:
+    failures = program.mask(record, array("i", (0, len(record)))).failures
+    if not failures:
+        return None
+    return f"{failures[0].reason}: {failures[0].detail} (rule {program.rules[failures[0].rule].name})"
+
+
+def _rules(at: Direction, explained: Sequence[Explained]) -> Iterator[tuple[str, ...]]:
+    for one in explained:
+        what = ", ".join(f"{field.text}: {describe(field.mask)}" for field in one.rule.fields)
+        yield one.verdict, at, one.rule.name, what, one.why, f"{one.rule.file}:{one.rule.line}"
+
+
+def _fields(decided: dict[Direction, Sequence[Decision]]) -> Iterator[tuple[str, ...]]:
+    for at, decisions in decided.items():
+        for one in decisions:
+            yield at, one.path, one.rule.name, describe(one.field.mask), one.field.text
