@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +14,14 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import AbstractTokenProvider
 
+from support import broker_schemas
 from support.batches import read_batches
 from support.capture import RawClient
 from support.clients import AioKafka, Message
 from support.kafka import LOGIN_S, OTHER_USER, PASSWORD, USER, KafkaCluster
-from support.login import bare, handshake_frame, plain, unsigned_jwt
+from support.login import bare, handshake_frame, plain, scram_last, token_frame, unsigned_jwt
 from support.proxy import ProxyProcess, assert_absent
-from support.requests import ask_fetch
+from support.requests import ask_fetch, plain_frame
 from support.rulefolder import rule, ruleset
 from support.wait import eventually
 
@@ -33,6 +36,7 @@ RULES = ruleset(
     rule("exempt", "read-*", {"$.ssn": "keep"}, at=["fetch"], when={"client": f'principal == "User:{USER}"'}),
     rule("ssn", "read-*", {"$.ssn": "redact"}, at=["fetch"]),
 )
+AUTHENTICATE, CREATE_DELEGATION_TOKEN = 36, 38
 MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 
 
@@ -189,3 +193,52 @@ async def test_a_reader_that_logs_in_again_stays_who_it_is(
 
     assert set(seen) == {CLEAR}
     assert {line["principal"] for line in proxy.logs() if line["event"] == "logged in"} == {f"User:{USER}"}
+
+
+async def test_whoever_logs_in_by_a_delegation_token_of_an_exempt_user_is_masked(
+    start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic
+) -> None:
+    proxy = start_proxy(rules=RULES, upstream=kafka.sasl_bootstrap)
+    topic = make_topic("read")
+    await store(kafka, topic)
+
+    def is_known(first: str) -> bool:
+        with RawClient(kafka.sasl_bootstrap) as client:
+            return bool(log_in(client, "SCRAM-SHA-256", b"n,," + first.encode()))
+
+    with RawClient(proxy.bootstrap) as owner, RawClient(proxy.bootstrap) as holder:
+        log_in(owner, "PLAIN", plain(USER, PASSWORD))
+        token = delegation_token(owner)
+        first = f"n={token['TokenId']},r=of-the-client,tokenauth=true"
+        eventually(lambda: is_known(first), what="the token known to the broker")
+        challenge = log_in(holder, "SCRAM-SHA-256", b"n,," + first.encode()).decode()
+        verified = tell(holder, scram_last(first, challenge, base64.b64encode(token["Hmac"]).decode()))
+        seen = [read_batches(ask_fetch(client, topic).records)[0].records[0].value for client in (owner, holder)]
+
+    assert token["PrincipalName"] == USER
+    assert verified.startswith(b"v=")
+    assert seen == [CLEAR, MASKED]
+    assert_absent(proxy.everything(), [PASSWORD, token["TokenId"], token["Hmac"]])
+
+
+def log_in(client: RawClient, mechanism: str, token: bytes) -> bytes:
+    """Begins a login with its first token, and gives what the broker says to it."""
+    client.ask(handshake_frame(mechanism))
+    return tell(client, token)
+
+
+def tell(client: RawClient, token: bytes) -> bytes:
+    """One more token of a login, and what the broker says to it."""
+    told = broker_schemas.decode("response", AUTHENTICATE, 1, client.ask(token_frame(token)))
+    assert told["ErrorCode"] == 0
+    answer: bytes = told["AuthBytes"]
+    return answer
+
+
+def delegation_token(client: RawClient) -> dict[str, Any]:
+    """A token for whoever is logged in."""
+    # No renewers, and the longest that it may live; Kafka's definition: CreateDelegationTokenRequest.json.
+    frame = plain_frame(CREATE_DELEGATION_TOKEN, 1, struct.pack(">iq", 0, 600_000))
+    told = broker_schemas.decode("response", CREATE_DELEGATION_TOKEN, 1, client.ask(frame))
+    assert told["ErrorCode"] == 0
+    return told

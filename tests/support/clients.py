@@ -103,8 +103,13 @@ class Client(Protocol):
         """
         ...
 
-    def member(self, bootstrap: str, topic: str, group: str) -> contextlib.AbstractAsyncContextManager[Member]:
-        """A member of a group, running until the block ends."""
+    def member(
+        self, bootstrap: str, topic: str, group: str, *, protocol: str = "classic"
+    ) -> contextlib.AbstractAsyncContextManager[Member]:
+        """A member of a group, running until the block ends; `protocol` is `classic` or `consumer` (KIP-848).
+
+        What it read when a commit fails, it or another member may read again.
+        """
         ...
 
 
@@ -179,8 +184,11 @@ class AioKafka:
         return received
 
     @contextlib.asynccontextmanager
-    async def member(self, bootstrap: str, topic: str, group: str) -> AsyncIterator[Member]:
+    async def member(
+        self, bootstrap: str, topic: str, group: str, *, protocol: str = "classic"
+    ) -> AsyncIterator[Member]:
         """See `Client`."""
+        assert protocol == "classic", "aiokafka knows no other"
         consumer = AIOKafkaConsumer(
             topic,
             bootstrap_servers=bootstrap,
@@ -314,18 +322,24 @@ class Confluent:
             await asyncio.to_thread(consumer.close)
 
     @contextlib.asynccontextmanager
-    async def member(self, bootstrap: str, topic: str, group: str) -> AsyncIterator[Member]:
+    async def member(
+        self, bootstrap: str, topic: str, group: str, *, protocol: str = "classic"
+    ) -> AsyncIterator[Member]:
         """See `Client`."""
+        # The times of the other protocol are the broker's to say.
+        times = {"heartbeat.interval.ms": 300, "session.timeout.ms": 6_000} if protocol == "classic" else {}
         consumer = confluent_kafka.Consumer(
             {
                 "bootstrap.servers": bootstrap,
                 "group.id": group,
+                "group.protocol": protocol,
                 "auto.offset.reset": "earliest",
                 "enable.auto.commit": False,
-                "heartbeat.interval.ms": 300,
-                "session.timeout.ms": 6_000,
                 "fetch.wait.max.ms": 100,
+                "reconnect.backoff.ms": 20,
+                "reconnect.backoff.max.ms": 500,
                 "log_level": 0,
+                **times,
             }
         )
         member = _ConfluentMember(consumer, topic)
@@ -348,16 +362,17 @@ class _ConfluentMember:
         consumer.subscribe([topic], on_assign=self._assign, on_revoke=self._revoke)
 
     def _assign(self, _consumer: object, partitions: list[confluent_kafka.TopicPartition]) -> None:
-        self.assigned = frozenset(partition.partition for partition in partitions)
+        self.assigned |= {partition.partition for partition in partitions}
 
-    def _revoke(self, _consumer: object, _partitions: list[confluent_kafka.TopicPartition]) -> None:
-        self.assigned = frozenset()
+    def _revoke(self, _consumer: object, partitions: list[confluent_kafka.TopicPartition]) -> None:
+        self.assigned -= {partition.partition for partition in partitions}
 
     def read(self) -> None:
         while not self.stop.is_set():
             batch = [message for message in self._consumer.consume(500, timeout=0.1) if message.error() is None]
             if batch:
-                self._consumer.commit(asynchronous=False)
+                with contextlib.suppress(confluent_kafka.KafkaException):
+                    self._consumer.commit(asynchronous=False)
             self.received += [_from_confluent(message) for message in batch]
 
 

@@ -5,7 +5,7 @@ combined broker-controllers as it has node ids; the suite uses one. Each broker 
 
 - CLIENT, plaintext;
 - SASL, plaintext with PLAIN (users `USER` and `OTHER_USER`, `PASSWORD`), SCRAM (users that a test adds; with SCRAM-SHA-512
-  a login lasts `LOGIN_S`) and OAUTHBEARER (tokens without a signature);
+  a login lasts `LOGIN_S`), delegation tokens, and OAUTHBEARER (tokens without a signature);
 - RECORDED, plaintext, whose advertised port is not the bound one: `support.capture.Relay` stands there, so that a client
   that bootstraps from it is recorded on all its connections and no byte of its traffic had to be rewritten for that.
 """
@@ -400,6 +400,7 @@ class KafkaCluster:
             "listener.name.sasl.scram-sha-512.sasl.jaas.config": scram,
             "listener.name.sasl.scram-sha-512.connections.max.reauth.ms": str(LOGIN_S * 1000),
             "listener.name.sasl.oauthbearer.sasl.jaas.config": oauth,
+            "delegation.token.secret.key": "a secret of the tests",
             "log.dirs": str(broker.data),
             # One partition of each internal topic: fifty of them are what makes a first group or transaction slow.
             "offsets.topic.num.partitions": "1",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import struct
-from base64 import urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
 from support.requests import plain_frame
@@ -57,6 +59,18 @@ def plain(user: str, password: str = "a-password") -> bytes:
 def scram_first(user: str, extensions: str = "") -> bytes:
     """The client's first token of SCRAM."""
     return f"n,,n={user},r=fyko{extensions}".encode()
+
+
+def scram_last(first: str, challenge: str, password: str) -> bytes:
+    """The client's second token of SCRAM-SHA-256 (RFC 5802): `first` is its first without `n,,`."""
+    told = dict(part.split("=", 1) for part in challenge.split(","))
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), b64decode(told["s"]), int(told["i"]))
+    key = hmac.digest(salted, b"Client Key", "sha256")
+    without_proof = f"c=biws,r={told['r']}"
+    signed = f"{first},{challenge},{without_proof}".encode()
+    signature = hmac.digest(hashlib.sha256(key).digest(), signed, "sha256")
+    proof = bytes(one ^ other for one, other in zip(key, signature, strict=True))
+    return f"{without_proof},p={b64encode(proof).decode()}".encode()
 
 
 SCRAM_CHALLENGE = b"r=fyko3rfc,s=QSXCR+Q6sek8bf92,i=4096"

@@ -17,6 +17,7 @@ from support.conversation import Conversation, Recorder, recording
 from support.kafka import KafkaCluster, KafkaUnavailable
 from support.programs import PROGRAMS_BY_NAME, Program, ToolchainMissing
 from support.proxy import ProxyProcess
+from support.rulefolder import IDLE_RULES
 
 _numbers = itertools.count(1)
 
@@ -64,7 +65,10 @@ def available() -> Callable[[str], Program]:
 
 @pytest.fixture(scope="session")
 def run_workload(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunWorkload]:
-    """Runs the workload, `direct` or `through` a proxy without a rule for its topics; each once, for all tests that look at it."""
+    """Runs the workload, `direct` or `through` a proxy; each once, for all tests that look at it.
+
+    The proxy has no rule for its topics, and for some of the clients none that acts at produce, or none at fetch.
+    """
     block, shown = ports.reserve(), ports.reserve()
     bootstrap_port = block.take()
     shown_port = shown.take(5)  # the proxy's bootstrap port and those of nodes 0 to 3, as clients are told
@@ -82,6 +86,11 @@ def run_workload(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) 
     @cache
     def run(program: Program, way: str) -> Run:
         stem = f"{program.name}-{way}-{os.getpid()}-{next(_numbers)}"
+        rules = _idle_rules(program)
+        if way == "through" and (proxy.rules.path / "rules.yaml").read_text() != rules:
+            assert proxy.terminate() == 0
+            proxy.rules.write(rules)
+            proxy.start()
         steps = workload.steps(stem)
         create, rest = steps["create"], {name: step for name, step in steps.items() if name != "create"}
         with recorder(way) as wire:
@@ -101,3 +110,9 @@ def run_workload(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) 
         proxy.dispose()
         for reserved in (block, shown):
             reserved.release()
+
+
+def _idle_rules(program: Program) -> str:
+    """One of `IDLE_RULES`, always the same for a client, so that each is there for some of them."""
+    kinds = list(IDLE_RULES.values())
+    return kinds[list(PROGRAMS_BY_NAME).index(program.name) % len(kinds)]

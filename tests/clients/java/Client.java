@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
@@ -60,6 +61,7 @@ public final class Client {
             case "consume" -> consume(step);
             case "transact" -> transact(step);
             case "rebalance" -> rebalance(step);
+            case "mix" -> mix(step);
             case "refuse" -> refuse(step);
             // Not in every version of the library: found by name.
             case "share" -> Class.forName("ShareGroup").getMethod("read", Map.class, JsonNode.class).invoke(null, base(), step);
@@ -197,6 +199,25 @@ public final class Client {
                 return sum;
             }
         }
+    }
+
+    private Object mix(JsonNode step) throws Exception {
+        Map<String, Object> settings = base();
+        settings.put("enable.idempotence", false);
+        settings.put("linger.ms", 500);
+        List<List<String>> outcomes = new ArrayList<>();
+        try (KafkaProducer<byte[], byte[]> producer = producer(settings)) {
+            producer.partitionsFor(step.get("topic").asText());
+            for (Future<RecordMetadata> sent : send(producer, step.get("topic").asText(), step.get("records"))) {
+                try {
+                    sent.get();
+                    outcomes.add(List.of("ok", ""));
+                } catch (ExecutionException error) {
+                    outcomes.add(List.of(error.getCause().getClass().getSimpleName(), error.getCause().getMessage()));
+                }
+            }
+        }
+        return outcomes;
     }
 
     private Object refuse(JsonNode step) throws Exception {

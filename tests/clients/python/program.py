@@ -102,6 +102,11 @@ def name_of(error: BaseException) -> str:
     return type(error).__name__
 
 
+def outcome_of(done: object) -> list[str]:
+    """`ok` or the name of an error, and what the library says of it."""
+    return [name_of(done), str(done)] if isinstance(done, BaseException) else ["ok", ""]
+
+
 def refuse_plain(
     attempts: Attempts,
     open_producer: Callable[[], Any],

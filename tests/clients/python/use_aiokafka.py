@@ -25,6 +25,7 @@ from program import (
     in_order,
     key_of,
     main,
+    outcome_of,
     refuse_plain,
     refuse_transaction,
     told,
@@ -141,6 +142,16 @@ class UseAiokafka:
                 async with self._consumer(topic, group) as second:
                     shared = await _owned(partitions, first, second)
                 return {"alone": alone, "shared": shared, "again": await _owned(partitions, first)}
+
+        return self._run(step())
+
+    def mix(self, topic: str, records: list[Record]) -> list[list[str]]:
+        async def step() -> list[list[str]]:
+            async with self._producer(linger_ms=0) as producer:
+                await producer.partitions_for(topic)
+                # Without a turn of the loop between two of them, so that one batch takes all.
+                sent = await asyncio.gather(*(self._send(producer, topic, record) for record in records))
+                return [outcome_of(done) for done in await asyncio.gather(*sent, return_exceptions=True)]
 
         return self._run(step())
 

@@ -23,6 +23,7 @@ from program import (
     in_order,
     key_of,
     main,
+    outcome_of,
     refuse_plain,
     refuse_transaction,
     told,
@@ -116,6 +117,13 @@ class UseConfluent:
                 while leaving.is_alive():  # the member that stays has to poll, or the rebalance does not end
                     first.poll(0.1)
             return {"alone": alone, "shared": shared, "again": _owned(partitions, first)}
+
+    def mix(self, topic: str, records: list[Record]) -> list[list[str]]:
+        producer = self._producer(**{"linger.ms": 500, "enable.idempotence": False})
+        sent = [self._start(producer, topic, record) for record in records]
+        producer.flush(STEP_S)
+        errors = [outcome[0] if hasattr(outcome[0], "code") else None for outcome in sent]
+        return [outcome_of(None if error is None else KafkaException(error)) for error in errors]
 
     def refuse(self, mode: str, topic: str, good: Record, bad: Record, id: str) -> list[list[str]]:
         attempts = Attempts()

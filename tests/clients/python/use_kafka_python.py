@@ -25,6 +25,7 @@ from program import (
     in_order,
     key_of,
     main,
+    outcome_of,
     refuse_plain,
     refuse_transaction,
     told,
@@ -132,6 +133,13 @@ class UseKafkaPython:
             with self._member(topic, group) as second:
                 shared = _owned(partitions, first, second)
             return {"alone": alone, "shared": shared, "again": _owned(partitions, first)}
+
+    def mix(self, topic: str, records: list[Record]) -> list[list[str]]:
+        with self._producer(acks="all", linger_ms=500, enable_idempotence=False) as producer:
+            producer.partitions_for(topic)
+            sent = [self._start(producer, topic, record) for record in records]
+            producer.flush(STEP_S)
+            return [outcome_of(one.exception) for one in sent]
 
     def refuse(self, mode: str, topic: str, good: Record, bad: Record, id: str) -> list[list[str]]:
         attempts = Attempts()
