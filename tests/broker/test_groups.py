@@ -33,7 +33,7 @@ async def test_two_members_share_a_topic_and_one_takes_over(
             await producer.send(topic, _spread(1))
             await _all_read(first, second, count=2)
             of_second = list(second.received)
-        await eventually_async(lambda: _owns(first, PARTITIONS), timeout_s=30, what="the first member owns all again")
+        await eventually_async(lambda: _owns(first, PARTITIONS), what="the first member owns all again")
         await producer.send(topic, _spread(2))
         await _all_read(first, second, count=3)
         seen = Counter(message.value for message in first.received + second.received)
@@ -72,11 +72,11 @@ async def _shared(*members: Member) -> None:
         sizes = [len(member.assigned) for member in members]
         return sum(sizes) == PARTITIONS and all(sizes)
 
-    await eventually_async(shared, timeout_s=30, what="every member owns partitions")
+    await eventually_async(shared, what="every member owns partitions")
 
 
 async def _all_read(*members: Member, count: int) -> None:
     async def read() -> bool:
         return sum(len(member.received) for member in members) >= count * PARTITIONS * 10
 
-    await eventually_async(read, timeout_s=30, what="all records read")
+    await eventually_async(read, what="all records read")

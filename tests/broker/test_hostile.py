@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -241,7 +240,7 @@ def test_bomb_is_refused_in_bounded_memory_while_others_go_on(
     target, topic = make_topic("stored"), make_topic("stored")
     before = proxy.peak_bytes()
     codes: list[int] = []
-    longest = 0.0
+    answered = 0
 
     def explode() -> None:
         with RawClient(proxy.bootstrap) as client:
@@ -251,15 +250,14 @@ def test_bomb_is_refused_in_bounded_memory_while_others_go_on(
     thread.start()
     with RawClient(proxy.bootstrap) as other:
         while thread.is_alive():
-            start = time.monotonic()
             assert ask_produce(other, topic, write_batch([customer(1)]))[0].error_code == 0
-            longest = max(longest, time.monotonic() - start)
+            answered += 1
     thread.join()
 
     assert codes == [MESSAGE_TOO_LARGE] * 3
     assert len(bomb) < 12_000_000
     assert proxy.peak_bytes() - before < 256 * MIB
-    assert longest < 2
+    assert answered > 10, "a bomb kept the others waiting"
     assert kafka.segments(target)[0] == b""
 
 

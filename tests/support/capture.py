@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 class RawClient:
@@ -69,7 +69,7 @@ class RawClient:
             raise ConnectionError("closed instead of an answer")
         return answer
 
-    def is_closed(self, *, timeout_s: float = 10.0) -> bool:
+    def is_closed(self, *, timeout_s: float = TIMEOUT_S) -> bool:
         """Whether the other side closes within the time without sending anything more."""
         self._socket.settimeout(timeout_s)
         try:

@@ -156,7 +156,7 @@ class KafkaBroker:
         if wait:
             self.wait_ready()
 
-    def wait_ready(self, *, brokers: int = 1, timeout_s: float = 60.0) -> None:
+    def wait_ready(self, *, brokers: int = 1, timeout_s: float = 120.0) -> None:
         """Waits until this broker's Metadata lists at least so many brokers."""
         eventually(lambda: self._seen(brokers), timeout_s=timeout_s, what=f"node {self.node_id} ready\n{self.tail()}")
 

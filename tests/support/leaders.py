@@ -45,7 +45,7 @@ def wait_in_sync(cluster: KafkaCluster, *topics: str) -> None:
         lambda: all(
             len(found.isr) == len(found.replicas) for topic in topics for found in _partitions(cluster, topic).values()
         ),
-        timeout_s=40,
+        timeout_s=90,
         what="every replica in sync",
     )
 
@@ -89,7 +89,7 @@ def reassign(cluster: KafkaCluster, topic: str, wanted: Mapping[int, Sequence[in
         now = replicas(cluster, topic)
         return all(now[number] == list(nodes) for number, nodes in wanted.items())
 
-    eventually(is_done, timeout_s=40, what=f"{topic} reassigned")
+    eventually(is_done, timeout_s=90, what=f"{topic} reassigned")
 
 
 def elect_preferred(cluster: KafkaCluster, topic: str, partitions: Sequence[int]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from support import kafka, toolchains
 from support.toolchains import PROGRAMS, ToolchainMissing
 
-RUN_S = 100.0
+RUN_S = 240.0
 
 Step = Mapping[str, Any]
 

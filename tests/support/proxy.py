@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 NODE_PORTS = 10
-READY_S = 20.0
+READY_S = 60.0
 
 
 class ProxyProcess:

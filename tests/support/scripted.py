@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import AsyncIterator, Mapping
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 HEAD = "apiVersion: wiremask.dev/v1\nkind: RuleSet\nmetadata: {name: test}\n"
 
 

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STEP_S = 0.05
+PATIENCE_S = 60.0
+"""What comes true comes soon, but a loaded machine may take its time; only a test that fails waits so long."""
 
 
 class Expired(AssertionError):
     """What a test waited for did not come true in time."""
 
 
-def eventually(probe: Callable[[], T], *, timeout_s: float = 15.0, step_s: float = STEP_S, what: str = "") -> T:
+def eventually(probe: Callable[[], T], *, timeout_s: float = PATIENCE_S, step_s: float = STEP_S, what: str = "") -> T:
     """Calls `probe` until it gives something true, and returns that.
 
     An `AssertionError` or `OSError` of the probe counts as not yet; the last one is the cause of `Expired`.
@@ -42,7 +44,7 @@ def eventually(probe: Callable[[], T], *, timeout_s: float = 15.0, step_s: float
 
 
 async def eventually_async(
-    probe: Callable[[], Awaitable[T]], *, timeout_s: float = 15.0, step_s: float = STEP_S, what: str = ""
+    probe: Callable[[], Awaitable[T]], *, timeout_s: float = PATIENCE_S, step_s: float = STEP_S, what: str = ""
 ) -> T:
     """`eventually` for a coroutine function; the event loop runs on meanwhile.
 
