@@ -71,11 +71,15 @@ class Batch:
     @property
     def values(self) -> array[int]: ...
     @property
+    def header_count(self) -> int: ...
+    @property
     def headers(self) -> array[int]: ...
     def rebuild(
         self,
         *,
         keys: tuple[Buffer, array[int]] | None = None,
         values: tuple[Buffer, array[int]] | None = None,
+        headers: tuple[Buffer, array[int]] | None = None,
+        omitted: Buffer | None = None,
         level: int | None = None,
     ) -> bytes: ...

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Record batches of magic 2: split a records field, read a batch, rebuild it with other keys or values.
+"""Record batches of magic 2: split a records field, read a batch, rebuild it with other keys, values or headers.
 
     RecordBatch
        0  baseOffset            int64
@@ -86,6 +86,7 @@ cdef enum:
     MAGIC_AT = 16
     CRC_AT = 17
     ATTRIBUTES_AT = 21
+    COUNT_AT = 57
     HEADER_SIZE = 61
     LENGTH_MIN = 49  # what the length counts in an empty batch
     LENGTH_MIN_V0 = 14  # and in an empty message of magic 0
@@ -93,6 +94,7 @@ cdef enum:
     RECORD_SIZE_MIN = 7  # seven fields, a byte each
     CODEC_SNAPPY = 2
     CODEC_MAX = 4
+    CODEC_BITS = 7
 
 cdef dict FAULTS = {
     BAD_VARINT: "a variable-length number that is cut off or too long",
@@ -439,6 +441,11 @@ cdef class Batch:
         raise ContradictoryRecords(f"record {walk.index}: {FAULTS[fault]}")
 
     @property
+    def header_count(self):
+        """Headers of all records together: what `headers` would list."""
+        return self._header_count
+
+    @property
     def headers(self):
         """Five ints a header: record index; start and length of its key in `section`; start and length of its value,
         -1 for null. Made when first asked for: headers can be as small as two bytes, and few rules name one.
@@ -456,17 +463,21 @@ cdef class Batch:
             self._headers = made
         return self._headers
 
-    def rebuild(self, *, keys=None, values=None, level=None):
-        """Makes the same batch with other keys or values.
+    def rebuild(self, *, keys=None, values=None, headers=None, omitted=None, level=None):
+        """Makes the same batch with other keys, values or headers, or with fewer records.
 
         All else stays as it is to the last byte, before compression: offsets and their gaps, timestamps, epochs,
-        producer state, attributes, headers, records that nothing replaces. Length and CRC are new. A compressed batch
-        is compressed again with its codec, snappy in the framing that it came in.
+        producer state, attributes, records that nothing replaces. Length and CRC are new. A compressed batch is
+        compressed again with its codec, snappy in the framing that it came in. A batch without records is what
+        compaction leaves of one: not compressed, and with the lastOffsetDelta that it had.
 
         Args:
             keys: (arena, spans): two ints a record, start and length in `arena`; start -1 keeps what is there, length
                 -1 is null. None keeps all.
             values: likewise.
+            headers: likewise for the values of headers, two ints a header in the order of `headers`; start -3 leaves
+                the header out.
+            omitted: a byte a record, not 0 for one that is left out, whatever replaces its parts. None keeps all.
             level: of the codec; None is Kafka's default.
 
         Returns:
@@ -474,10 +485,11 @@ cdef class Batch:
 
         Raises:
             DecompressedTooLarge: the records or the batch outgrew 2 GiB.
-            ValueError: spans of another number than the records, or that lead out of their arena.
+            ValueError: spans of another number than the records or headers, or that lead out of their arena.
         """
-        cdef const uint8_t[::1] key_arena, value_arena
-        cdef const int32_t[::1] key_spans, value_spans
+        cdef const uint8_t[::1] key_arena, value_arena, header_arena
+        cdef const int32_t[::1] key_spans, value_spans, header_spans
+        cdef const int8_t[::1] left_out
         cdef Splice splice
         cdef Py_ssize_t count = self.header.count
         cdef Fault fault
@@ -487,6 +499,9 @@ cdef class Batch:
         splice.needed = 0
         splice.keys = Replacement(NULL, 0, NULL)
         splice.values = Replacement(NULL, 0, NULL)
+        splice.headers = Replacement(NULL, 0, NULL)
+        splice.header_count = self._header_count
+        splice.omitted = NULL
         if keys is not None and count:
             key_arena, key_spans = keys
             if key_spans.shape[0] != 2 * count:
@@ -498,12 +513,24 @@ cdef class Batch:
                 raise ValueError(f"{value_spans.shape[0]} span bounds for the values of {count} records")
             splice.values = Replacement(first_byte(value_arena), value_arena.shape[0], &value_spans[0])
 
+        if headers is not None and self._header_count:
+            header_arena, header_spans = headers
+            if header_spans.shape[0] != 2 * self._header_count:
+                raise ValueError(f"{header_spans.shape[0]} span bounds for {self._header_count} headers")
+            splice.headers = Replacement(first_byte(header_arena), header_arena.shape[0], &header_spans[0])
+        if omitted is not None and count:
+            left_out = memoryview(omitted).cast("b")
+            if left_out.shape[0] != count:
+                raise ValueError(f"{left_out.shape[0]} marks for {count} records")
+            splice.omitted = &left_out[0]
+
         with nogil:
             fault = measure_section(&splice)
         if fault == SOUND and splice.needed > INT32_MAX - HEADER_SIZE:
             fault = OUTGROWN
         raise_splice_fault(fault)
-        cdef bint packed = self.header.codec != 0
+        cdef bint is_emptied = count != 0 and splice.kept == 0
+        cdef bint packed = self.header.codec != 0 and not is_emptied
         cdef object batch
         splice.out_size = splice.needed
         if packed:
@@ -517,7 +544,7 @@ cdef class Batch:
         raise_splice_fault(fault)
         if packed:
             batch = self._pack(plain, level)
-        self._seal(batch)
+        self._seal(batch, splice.kept)
         return batch
 
     cdef object _pack(self, plain, level):
@@ -531,12 +558,15 @@ cdef class Batch:
             memcpy(PyBytes_AS_STRING(batch) + HEADER_SIZE, &data[0], size)
         return batch
 
-    cdef int _seal(self, bytes batch) except -1:
+    cdef int _seal(self, bytes batch, int32_t count) except -1:
         """Writes the header into the room before a section. The batch is new and nobody else has it yet."""
         cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(batch)
         cdef Py_ssize_t size = len(batch)
         memcpy(out, self._head, HEADER_SIZE)
         store32(out + LENGTH_AT, <uint32_t>(size - LOG_OVERHEAD))
+        store32(out + COUNT_AT, <uint32_t>count)
+        if count == 0 and self.header.count:
+            out[ATTRIBUTES_AT + 1] &= ~CODEC_BITS
         with nogil:
             store32(out + CRC_AT, crc32c_extend(0, out + ATTRIBUTES_AT, size - ATTRIBUTES_AT))
         return 0

@@ -30,6 +30,7 @@ HEADER = struct.Struct(">qiibIhiqqqhii")
 FIELDS = ["base_offset", "length", "leader_epoch", "magic", "crc", "attributes", "last_offset_delta"]
 FIELDS += ["base_timestamp", "max_timestamp", "producer_id", "producer_epoch", "base_sequence", "count"]
 LIMIT_BYTES = 1 << 22
+LEAVE_OUT = object()
 CODECS = list(Codec)
 EACH_CODEC = pytest.mark.parametrize("codec", CODECS, ids=[codec.name.lower() for codec in CODECS])
 
@@ -119,11 +120,13 @@ def contents(batch: Batch) -> list[tuple[bytes | None, bytes | None, list[tuple[
 
 
 def spans_of(replacements: list[Any]) -> tuple[bytes, array[int]]:
-    """An arena and its spans; Ellipsis keeps what is there."""
+    """An arena and its spans; Ellipsis keeps what is there, and LEAVE_OUT takes a header away."""
     arena, spans = b"", array("i")
     for new in replacements:
         if new is ...:
             spans.extend((-1, 0))
+        elif new is LEAVE_OUT:
+            spans.extend((-3, 0))
         elif new is None:
             spans.extend((0, -1))
         else:
@@ -606,6 +609,64 @@ def test_refuses_to_outgrow_two_gigabytes_before_memory_is_taken():
         read(build(rows)).rebuild(values=(arena, array("i", [0, len(arena)] * len(rows))))
 
 
+@EACH_CODEC
+@settings(max_examples=50, deadline=None)
+@given(rows=rows_of, data=st.data())
+def test_others_read_rebuilt_batches_with_other_headers_and_without_the_records_left_out(codec, rows, data):
+    news = data.draw(st.lists(st.sampled_from([..., LEAVE_OUT]) | nullable, min_size=40, max_size=40))
+    values = data.draw(st.lists(st.just(...) | nullable, min_size=len(rows), max_size=len(rows)))
+    omitted = data.draw(
+        st.binary(min_size=len(rows), max_size=len(rows)).map(lambda marks: bytes(m % 3 for m in marks))
+    )
+    original = build(rows, codec)
+    count = sum(len(row.headers) for row in rows)
+
+    rebuilt = read(original).rebuild(
+        values=spans_of(values), headers=spans_of(news[:count]) if count else None, omitted=omitted
+    )
+
+    expected, replaced = [], iter(news)
+    for row, value, is_omitted in zip(rows, values, omitted, strict=True):
+        pairs = [(name, old, next(replaced)) for name, old in row.headers]
+        headers = [(name, old if new is ... else new) for name, old, new in pairs if new is not LEAVE_OUT]
+        if not is_omitted:
+            expected.append(row._replace(value=row.value if value is ... else value, headers=headers))
+    assert read_header(rebuilt).count == len(expected)
+    assert contents(read(rebuilt, dense_offsets=False)) == [row[2:] for row in expected]
+    if expected:
+        assert read_by(aio, rebuilt) == expected
+
+
+@EACH_CODEC
+def test_a_batch_of_which_all_records_are_left_out_is_what_compaction_leaves(codec):
+    original = reseal(build(ROWS, codec), base_offset=70, attributes=0x38 | codec)
+
+    rebuilt = read(original).rebuild(omitted=b"\1" * 4)
+
+    before, after = read_header(original), read_header(rebuilt)
+    assert {name for name in FIELDS if getattr(before, name) != getattr(after, name)} - {"attributes"} == {
+        "length", "crc", "count"
+    }  # fmt: skip
+    assert (after.empty, after.attributes, after.last_offset_delta, len(rebuilt)) == (True, 0x38, 3, HEADER.size)
+    assert read(rebuilt, dense_offsets=False).header.count == 0
+
+
+@pytest.mark.parametrize("marks", [b"", b"\1" * 3, b"\1" * 5])
+def test_refuses_marks_of_another_number_than_the_records(marks):
+    with pytest.raises(ValueError, match="marks for 4 records"):
+        read(build(ROWS)).rebuild(omitted=marks)
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [[0, 1] * 3, [0, 1] * 5, [-2, 1] + [-1, 0] * 3, [0, -2] + [-1, 0] * 3, [5, 1] + [-1, 0] * 3, [-4, 0] * 4],
+    ids=["few", "many", "before", "negative", "behind", "unknown word"],
+)
+def test_refuses_headers_that_do_not_fit(spans):
+    with pytest.raises(ValueError, match=r"span bounds|leads out of its arena"):
+        read(build(ROWS)).rebuild(headers=(b"arena", array("i", spans)))
+
+
 def test_a_batch_of_bytes_that_were_written_to_afterwards_does_no_harm():
     data = bytearray(build([row._replace(headers=[("a", b"b")]) for row in ROWS]))
     batch = read(data)
@@ -613,6 +674,8 @@ def test_a_batch_of_bytes_that_were_written_to_afterwards_does_no_harm():
 
     with pytest.raises(RuntimeError):
         batch.rebuild(values=spans_of([b"x"] * 4))
+    with pytest.raises(RuntimeError):
+        batch.rebuild(headers=spans_of([b"x"] * 4))
     with pytest.raises(RuntimeError):
         _ = batch.headers
 
