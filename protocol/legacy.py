@@ -1,4 +1,4 @@
-"""Message sets of magic 0 and 1, the formats before record batches: read, and rebuilt with other values.
+"""Message sets of magic 0 and 1, the formats before record batches: read, and rebuilt with other keys or values.
 
     message     offset int64 | size int32, of what follows | crc uint32, CRC-32 of what follows | magic int8 |
                 attributes int8 | timestamp int64, magic 1 only | key bytes | value bytes
@@ -26,7 +26,7 @@ from wiremask.protocol.compression import Codec, compress, decompress, is_xerial
 from wiremask.protocol.errors import CorruptRecords, DecompressedTooLarge, UnsupportedCodec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -43,6 +43,7 @@ _UINT32: Final = Struct(">I")
 _INT32_MAX: Final = 0x7FFF_FFFF
 
 _SIZE_AT: Final = 8
+_KEPT: Final = b"kept"  # stands for itself, whatever its bytes
 _LOG_OVERHEAD: Final = 12  # before what the size counts
 _CRC_AT: Final = 12
 _MAGIC_AT: Final = 16  # where the CRC begins
@@ -75,13 +76,19 @@ class MessageSet:
 
     Attributes:
         section: its messages, expanded: a view of what was read if they were not compressed, else a buffer of its own.
-        values: two ints a message: start in `section`, and length or -1 for null.
+        keys: two ints a message: start in `section`, and length or -1 for null.
+        values: likewise.
     """
 
-    def __init__(self, section: memoryview, values: array[int], wrapper: _Wrapper | None) -> None:
+    def __init__(self, section: memoryview, spans: tuple[array[int], array[int]], wrapper: _Wrapper | None) -> None:
         self.section = section
-        self.values = values
+        self.keys, self.values = spans
         self._wrapper = wrapper
+
+    @property
+    def headers(self) -> array[int]:
+        """None: these formats have no headers."""
+        return array("i")
 
     @property
     def is_compressed(self) -> bool:
@@ -110,34 +117,40 @@ class MessageSet:
             return cls(view, _walk(view, magic=wrapper.magic, most=MESSAGES), wrapper)
         return cls(view, _walk(view, magic=None, most=_INT32_MAX), None)
 
-    def rebuild(self, *, values: tuple[Buffer, array[int]], level: int | None = None) -> bytes:
-        """Makes the same set with other values; a compressed one with its codec, in the framing that it came in.
+    def rebuild(
+        self,
+        *,
+        keys: tuple[Buffer, array[int]] | None = None,
+        values: tuple[Buffer, array[int]] | None = None,
+        level: int | None = None,
+    ) -> bytes:
+        """Makes the same set with other keys or values; a compressed one with its codec, in the framing that it had.
 
         Args:
-            values: (arena, spans): two ints a message, start and length in `arena`; start -1 keeps what is there,
-                length -1 is null.
+            keys: (arena, spans): two ints a message, start and length in `arena`; start -1 keeps what is there,
+                length -1 is null. None keeps all.
+            values: likewise.
             level: of the codec; None is Kafka's default.
 
         Raises:
             DecompressedTooLarge: the set outgrew 2 GiB.
             ValueError: spans of another number than the messages, or that lead out of their arena.
         """
-        arena, spans = memoryview(values[0]), values[1]
-        if len(spans) != len(self.values):
-            raise ValueError(f"{len(spans)} span bounds for {len(self.values) // 2} messages")
+        new_keys, new_values = self._fates(keys), self._fates(values)
         out = bytearray()
         at = 0
-        for index in range(0, len(spans), 2):
+        for index in range(0, len(self.values), 2):
             value_at, size = self.values[index], self.values[index + 1]
             end = value_at + max(size, 0)
-            start, length = spans[index], spans[index + 1]
-            if start == -1:
+            key, value = new_keys(index), new_values(index)
+            if key is _KEPT and value is _KEPT:
                 out += self.section[at:end]
             else:
-                if start < 0 or length < -1 or start + length > len(arena):
-                    raise ValueError("a replacement that leads out of its arena")
-                value = None if length == -1 else arena[start : start + length]
-                _write(out, self.section[at : value_at - _INT32.size], value)
+                head = self.section[at : value_at - _INT32.size]
+                if key is not _KEPT:
+                    head = memoryview(bytes(self.section[at : self.keys[index] - _INT32.size]) + _field(key))
+                old = None if size == -1 else self.section[value_at:end]
+                _write(out, head, old if value is _KEPT else value)
             at = end
         if self._wrapper is not None:
             plain, out = out, bytearray()
@@ -145,6 +158,24 @@ class MessageSet:
         if len(out) > _INT32_MAX:
             raise DecompressedTooLarge("a rebuilt message set beyond 2 GiB")
         return bytes(out)
+
+    def _fates(self, new: tuple[Buffer, array[int]] | None) -> Callable[[int], Buffer | None]:
+        """What becomes of the key or value of a message, by the place of its span: new bytes, null, or _KEPT."""
+        if new is None:
+            return lambda _: _KEPT
+        arena, spans = memoryview(new[0]), new[1]
+        if len(spans) != len(self.values):
+            raise ValueError(f"{len(spans)} span bounds for {len(self.values) // 2} messages")
+
+        def fate(index: int) -> Buffer | None:
+            start, length = spans[index], spans[index + 1]
+            if start == -1:
+                return _KEPT
+            if start < 0 or length < -1 or start + length > len(arena):
+                raise ValueError("a replacement that leads out of its arena")
+            return None if length == -1 else arena[start : start + length]
+
+        return fate
 
     def __repr__(self) -> str:
         return f"MessageSet(messages={len(self.values) // 2}, compressed={self.is_compressed})"
@@ -159,7 +190,7 @@ class _Wrapper:
     """
 
     def __init__(self, message: memoryview) -> None:
-        start, size = _walk(message, magic=message[_MAGIC_AT], most=1, wrapped=False)
+        start, size = _walk(message, magic=message[_MAGIC_AT], most=1, wrapped=False)[1]
         if size < 0:
             raise CorruptRecords("a wrapper without a message set")
         self.magic = message[_MAGIC_AT]
@@ -191,8 +222,8 @@ class _Wrapper:
         return _seal_lz4(memoryview(value), broken=True) if self._has_broken_lz4 else value
 
 
-def _walk(section: memoryview, *, magic: int | None, most: int, wrapped: bool = True) -> array[int]:
-    """The values of the messages that fill a section: two ints each.
+def _walk(section: memoryview, *, magic: int | None, most: int, wrapped: bool = True) -> tuple[array[int], array[int]]:
+    """The keys and the values of the messages that fill a section: two ints each.
 
     Args:
         section: what they fill.
@@ -200,7 +231,7 @@ def _walk(section: memoryview, *, magic: int | None, most: int, wrapped: bool = 
         most: how many there may be.
         wrapped: the messages stand in a wrapper or are plain, so that none is a wrapper itself.
     """
-    values = array("i")
+    keys, values = array("i"), array("i")
     at, end = 0, len(section)
     while at < end:
         if end - at <= _ATTRIBUTES_AT:
@@ -226,20 +257,22 @@ def _walk(section: memoryview, *, magic: int | None, most: int, wrapped: bool = 
             raise CorruptRecords("a value that does not end with its message")
         if len(values) >= 2 * most:
             raise CorruptRecords(f"more than {most} messages in a set")
+        keys.extend((key_at + _INT32.size, key_size))
         values.extend((value_at, value_size))
         at = stop
-    return values
+    return keys, values
+
+
+def _field(content: Buffer | None) -> bytes:
+    """A key or value with its length."""
+    return _INT32.pack(-1) if content is None else _INT32.pack(memoryview(content).nbytes) + bytes(content)
 
 
 def _write(out: bytearray, head: memoryview, value: Buffer | None) -> None:
     """Writes a message: `head` up to its value's length, with size and CRC made anew."""
     at = len(out)
     out += head
-    if value is None:
-        out += _INT32.pack(-1)
-    else:
-        out += _INT32.pack(memoryview(value).nbytes)
-        out += value
+    out += _field(value)
     if len(out) > _INT32_MAX:
         raise DecompressedTooLarge("a rebuilt message set beyond 2 GiB")
     _INT32.pack_into(out, at + _SIZE_AT, len(out) - at - _LOG_OVERHEAD)

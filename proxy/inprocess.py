@@ -14,24 +14,24 @@ the proxy would refuse raises `MaskingRefused`; there is no way to get it unmask
 from __future__ import annotations
 
 import os
-from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wiremask.proxy.loading import load_rules
 from wiremask.rules import Client, RulesClash
-from wiremask.rules.outcome import UNCHANGED, MaskedTooLarge
+from wiremask.rules.onerecord import OneRecord
+from wiremask.rules.outcome import MaskedTooLarge
+from wiremask.rules.records import RecordsOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from wiremask.rules import ClientPlan, Plan
+    from wiremask.rules import Plan
+    from wiremask.rules.onerecord import Headers
     from wiremask.rules.rule import Direction
 
 __all__ = ["Masked", "Masking", "MaskingRefused", "load"]
-
-Headers = tuple[tuple[str, bytes | None], ...]
 
 JSON_DEPTH = 64
 
@@ -40,7 +40,7 @@ class MaskingRefused(Exception):
     """A record that the rules do not let pass.
 
     Attributes:
-        rule: the name of the rule that refused; None where the value could not be read at all.
+        rule: the name of the rule that refused; None where a part could not be read at all.
         reason: why, without any part of the record.
     """
 
@@ -94,24 +94,39 @@ class Masking:
         Args:
             topic: the topic that the record is written to or read from.
             direction: `produce` or `fetch`.
-            key: the record's key; rules do not touch it yet.
+            key: the record's key, or None.
             value: the record's value; None is a tombstone and stays one.
-            headers: the record's headers; rules do not touch them yet.
+            headers: the record's headers, in order.
             principal: who writes or reads, as the broker knows it (`User:name`), for rules with `when.client`. What is
                 not given is not known: such rules then mask, and exempt nobody. A listener is never known here.
             client_id: what the client calls itself, likewise.
 
         Raises:
-            MaskingRefused: the value cannot be read or masked and the rules say to reject it.
+            MaskingRefused: a part of the record cannot be read or masked and the rules say to reject or omit it.
             ValueError: there is no such direction.
-            TypeError: the value is neither bytes nor None.
+            TypeError: value or key is neither bytes nor None.
         """
         if direction not in {"produce", "fetch"}:
             raise ValueError('direction is "produce" or "fetch"')
-        if value is not None and not isinstance(value, bytes | bytearray | memoryview):
-            raise TypeError("value is bytes, or None for a tombstone")
+        for part in (key, value):
+            if part is not None and not isinstance(part, bytes | bytearray | memoryview):
+                raise TypeError("key and value are bytes, or None")
         rules = self._plan.for_client(Client(principal=principal, client_id=client_id))
-        return Masked(key=key, value=_mask_value(rules, topic, direction, value), headers=tuple(headers))
+        try:
+            plan = rules.match(topic, direction)
+            record = OneRecord.of(key=key, value=value, headers=headers)
+            outcome = plan.mask_records(record) if plan is not None else RecordsOutcome()
+        except (RulesClash, MaskedTooLarge) as error:
+            raise MaskingRefused(rule=None, reason=str(error)) from None
+        for name, failure in outcome.failures:
+            rule = plan.rules[failure.rule].name if plan is not None and failure.rule >= 0 else None
+            where = "" if name == "value" else f"{name} "
+            raise MaskingRefused(rule=rule, reason=f"{where}{failure.reason}: {failure.detail}")
+        return Masked(
+            key=record.masked_key(outcome),
+            value=record.masked_value(outcome),
+            headers=record.masked_headers(outcome),
+        )
 
 
 def load(path: str | os.PathLike[str], *, env: Mapping[str, str] = os.environ, json_depth: int = JSON_DEPTH) -> Masking:
@@ -126,27 +141,3 @@ def load(path: str | os.PathLike[str], *, env: Mapping[str, str] = os.environ, j
         wiremask.RuleSetInvalid: its text has one line for each fault, `file:line:column: what, and what to write`.
     """
     return Masking(load_rules(Path(path), env=env, json_depth=json_depth))
-
-
-def _mask_value(
-    rules: ClientPlan, topic: str, direction: Direction, value: bytes | bytearray | memoryview | None
-) -> bytes | None:
-    if value is None:
-        return None
-    original = bytes(value)
-    try:
-        plan = rules.match(topic, direction)
-        if plan is None:
-            return original
-        outcome = plan.mask(original, array("i", (0, len(original))))
-    except (RulesClash, MaskedTooLarge) as error:
-        raise MaskingRefused(rule=None, reason=str(error)) from None
-    for failure in outcome.failures:
-        rule = plan.rules[failure.rule].name if failure.rule >= 0 else None
-        raise MaskingRefused(rule=rule, reason=f"{failure.reason}: {failure.detail}")
-    start, length = outcome.spans
-    if start == UNCHANGED:
-        return original
-    if start < 0:
-        raise MaskingRefused(rule=None, reason="refused without a reason")
-    return outcome.values[start : start + length]

@@ -1,8 +1,8 @@
 """The records field of one partition: batches in, masked batches out.
 
-    split -> read (CRC, bounded decompression, structure) -> mask the values -> rebuild
+    split -> read (CRC, bounded decompression, structure) -> mask values, keys and headers -> rebuild
 
-A batch in which no value changed keeps its original bytes. What is refused depends on the direction. A producer may
+A batch in which nothing changed keeps its original bytes. What is refused depends on the direction. A producer may
 send neither control batches nor empty ones, nor message sets of the formats before batches, and its batches tile the
 field. A broker's field may end in the middle of a batch; that tail is cut off, because it holds bytes that no mask has
 seen, and the reader asks for it again. Old segments hold message sets, which are masked as batches are.
@@ -11,11 +11,12 @@ seen, and the reader asks for it again. Old segments hold message sets, which ar
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from wiremask.protocol.batch import Batch, BatchSpan, read_header, split_batches
 from wiremask.protocol.errors import DecompressedTooLarge, InvalidRecords
 from wiremask.proxy import metrics
+from wiremask.proxy.tally import tell_masked
 from wiremask.rules.outcome import MaskedTooLarge
 
 if TYPE_CHECKING:
@@ -23,25 +24,32 @@ if TYPE_CHECKING:
 
     from wiremask.protocol.legacy import MessageSet
     from wiremask.proxy.budget import Claim
-    from wiremask.rules import Failure, Outcome, TopicPlan
+    from wiremask.rules import Failure, TopicPlan
+    from wiremask.rules.records import PartName, RecordsOutcome
 
 BATCH_MAGIC = 2
+
+HEADERS_LIMIT = 1_000_000
+"""A header can be as small as two bytes, and what is known of one takes many more; producers send a few a record."""
 
 Pieces = list[bytes | memoryview]
 
 
+class TooManyHeaders(InvalidRecords):
+    """A batch with more headers than are looked at."""
+
+
 class RecordsRefused(InvalidRecords):
-    """Values that a rule does not let pass.
+    """Records that a rule does not let pass.
 
     Attributes:
         record_errors: (index of the record in its batch, why), as a Produce response carries them.
     """
 
-    def __init__(self, failures: Sequence[Failure], plan: TopicPlan) -> None:
-        self.record_errors = tuple((failure.index, _explain(failure, plan)) for failure in failures)
-        super().__init__(
-            f"{len(failures)} record(s) refused; the first, at index {failures[0].index}: {self.record_errors[0][1]}"
-        )
+    def __init__(self, failures: Sequence[tuple[PartName, Failure]], plan: TopicPlan) -> None:
+        self.record_errors = tuple((failure.index, _explain(part, failure, plan)) for part, failure in failures)
+        index, why = self.record_errors[0]
+        super().__init__(f"{len(failures)} record(s) refused; the first, at index {index}: {why}")
 
 
 class TooHeavy(Exception):
@@ -66,26 +74,17 @@ class Work:
         self.limit_bytes = limit_bytes
         self.is_final = is_final
         self.charge = charge
-        self._done: list[tuple[TopicPlan, int, int, int, Sequence[int]]] = []
+        self._done: list[tuple[TopicPlan, RecordsOutcome]] = []
 
-    def count(self, outcome: Outcome, plan: TopicPlan) -> None:
+    def count(self, outcome: RecordsOutcome, plan: TopicPlan) -> None:
         """Adds what became of one batch."""
-        self._done.append((plan, outcome.changed, outcome.unreadable, len(outcome.failures), outcome.masked))
+        self._done.append((plan, outcome.counts()))
 
     def tell(self) -> None:
         """Adds it all to the metrics."""
         with metrics.TELLING:
-            for plan, changed, unreadable, refused, masked in self._done:
-                for tally, count in (
-                    (metrics.masked_values, changed),
-                    (metrics.unreadable_values, unreadable),
-                    (metrics.refused_values, refused),
-                ):
-                    if count:
-                        tally.counts[plan.at] += count
-                for rule, count in zip(plan.rules, masked, strict=True):
-                    if count:
-                        metrics.masked_fields.counts[rule.name, plan.at] += count
+            for plan, outcome in self._done:
+                tell_masked(outcome, plan)
 
 
 def mask_produced(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | None:
@@ -142,6 +141,8 @@ def _mask_batch(
         if work.is_final:
             raise
         raise TooHeavy from None
+    if plan.masks_headers and batch.header_count > HEADERS_LIMIT:
+        raise TooManyHeaders(f"a batch of {batch.header_count} headers, of which a rule takes {HEADERS_LIMIT}")
     return _mask(batch, records[span.start : span.end], plan, work, is_compressed=batch.header.codec != 0)
 
 
@@ -158,7 +159,8 @@ def _mask_sets(
             if work.is_final:
                 raise
             raise TooHeavy from None
-        yield _mask(read, records[start:end], plan, work, is_compressed=read.is_compressed)
+        # A reader counts on each message of a set, so none is left out.
+        yield _mask(read, records[start:end], plan.keeping, work, is_compressed=read.is_compressed)
 
 
 def _mask(
@@ -166,13 +168,14 @@ def _mask(
 ) -> bytes | memoryview:
     expanded = work.charge(len(memoryview(batch.section))) if is_compressed else None
     try:
-        outcome = plan.mask(cast("memoryview", batch.section), batch.values)
+        outcome = plan.mask_records(batch)
         work.count(outcome, plan)
-        if outcome.failures:
-            raise RecordsRefused(outcome.failures, plan)
-        if not outcome.changed:
+        if outcome.is_unchanged:
             return original
-        return batch.rebuild(values=(outcome.values, outcome.spans))
+        failures = outcome.failures
+        if failures and plan.at == "produce":
+            raise RecordsRefused(failures, plan)
+        return _rebuild(batch, outcome, [failure.index for _, failure in failures])
     except MaskedTooLarge as error:
         raise DecompressedTooLarge(str(error)) from error
     finally:
@@ -180,7 +183,20 @@ def _mask(
             expanded.release()
 
 
-def _explain(failure: Failure, plan: TopicPlan) -> str:
+def _rebuild(batch: Batch | MessageSet, outcome: RecordsOutcome, left_out: Sequence[int]) -> bytes:
+    """The batch with its masked parts, and without the records at some places."""
+    values = None if outcome.value is None else (outcome.value.values, outcome.value.spans)
+    keys = None if outcome.key is None else (outcome.key.values, outcome.key.spans)
+    if not isinstance(batch, Batch):
+        return batch.rebuild(keys=keys, values=values)
+    headers = None if outcome.headers is None else (outcome.headers.values, outcome.headers.spans)
+    omitted = bytearray(batch.header.count)
+    for index in left_out:
+        omitted[index] = True
+    return batch.rebuild(keys=keys, values=values, headers=headers, omitted=omitted if left_out else None)
+
+
+def _explain(part: PartName, failure: Failure, plan: TopicPlan) -> str:
     if failure.rule < 0:
-        return f"the value is not JSON that a rule can be applied to ({failure.detail})"
+        return f"the {part} cannot be read in the format of its rules ({failure.detail})"
     return f"rule {plan.rules[failure.rule].name}: a field cannot be masked ({failure.detail})"

@@ -53,10 +53,13 @@ requests = Tally("wiremask_requests_total", "Requests read from clients.", "api"
 received_bytes = Tally("wiremask_received_bytes_total", "Bytes of frames read.", "peer")
 
 masked_fields = Tally("wiremask_masked_fields_total", "Fields masked.", "rule", "at")
-masked_values = Tally("wiremask_masked_values_total", "Record values whose bytes a mask changed.", "at")
-refused_values = Tally("wiremask_refused_values_total", "Record values that a rule did not let pass.", "at")
+masked_values = Tally("wiremask_masked_values_total", "Values, keys and headers whose bytes a mask changed.", "at")
+refused_values = Tally("wiremask_refused_values_total", "Records that a rule did not let pass.", "at")
 unreadable_values = Tally(
-    "wiremask_unreadable_values_total", "Record values that could not be read, replaced by the marker.", "at"
+    "wiremask_unreadable_values_total", "Values, keys and headers that could not be read: a marker stands there.", "at"
+)
+omitted_records = Tally(
+    "wiremask_omitted_records_total", "Records that a fetch left out, by what could not be done with them.", "reason"
 )
 refused_partitions = Counter(
     "wiremask_refused_partitions_total", "Partitions of a request or response that were refused.", ["at", "code"]

@@ -1,8 +1,8 @@
-"""The parts of a record that a rule names: `value`, later `key` and `headers`, with their fields."""
+"""The parts of a record that have fields: `value` and `key`. Headers are in headerfields.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from wiremask.rules.datakinds import read_data
@@ -14,7 +14,7 @@ from wiremask.rules.rule import Field, Part
 from wiremask.rules.selector import Path, PathInvalid, canonical, read_path, write_path
 from wiremask.rules.shape import Words, member, read_items, read_members, read_switch, read_text, read_word
 from wiremask.rules.source import Entry, Node, Scalar, place_in
-from wiremask.rules.traits import is_reversible, with_path
+from wiremask.rules.traits import is_deterministic, is_reversible, with_path
 
 if TYPE_CHECKING:
     from wiremask.rules.errors import Faults, Mark
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
 VALUE = Words(of="`value`", known=("format", "unlisted", "fields"), required=("fields",))
 KEY = Words(of="`key`", known=("format", "fields"), required=("fields",))
-HEADER = Words(of="a header", known=("name", "mask"), required=("name", "mask"))
 FIELD = Words(of="a field", known=("path", "mask", "ignoreCase", "data"), required=("mask",), later=("detect",))
 
 UNLISTED = "unlisted"
 FORMATS = ("json", "text", "auto")
 LATER_FORMATS = ("avro", "protobuf")
+KEY_FAULT = (
+    "equal keys must stay equal, and this mask gives another output each time; "
+    "write {encrypt: {key: ..., deterministic: true}}, or hash"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,45 +42,73 @@ class _Place:
     mask: Mark
 
 
-def read_value(
-    node: Node, *, twice: bool, undo: str | None, ignore_case: bool, keys: KeyRing, faults: Faults
-) -> Part | None:
-    """Reads `value`; None if a fault was reported.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What holds for all parts of a rule while they are read.
 
-    Args:
-        node: what stands under `value`.
+    Attributes:
         twice: the rule acts in both directions, so each mask may meet what it has masked before.
         undo: why masks that can be undone are refused here; None if they are not.
-        ignore_case: whether names in paths compare without regard to case, where a field does not say.
+        ignore_case: whether names compare without regard to case, where a field does not say.
         keys: those that the ruleset declares.
         faults: takes what is wrong.
     """
+
+    twice: bool
+    undo: str | None
+    ignore_case: bool
+    keys: KeyRing
+    faults: Faults
+
+
+def read_value(node: Node, ground: Ground) -> Part | None:
+    """Reads `value`; None if a fault was reported."""
+    return _read_part(node, VALUE, ground)
+
+
+def read_key(node: Node, ground: Ground) -> Part | None:
+    """Reads `key`; None if a fault was reported. Equal keys must stay equal, so its masks are deterministic."""
+    part = _read_part(node, KEY, ground)
+    return None if part is None else replace(part, fields=tuple(_of_key(field) for field in part.fields))
+
+
+def _of_key(field: Field) -> Field:
+    """The field with masks that know that they are in a key, so that no one can move their outputs to the value."""
+    return replace(field, mask=with_path(field.mask, f"key {write_path(field.path)}"))
+
+
+def _read_part(node: Node, words: Words, ground: Ground) -> Part | None:
+    keys, faults = ground.keys, ground.faults
     before = len(faults.found)
-    members = read_members(node, VALUE, faults)
+    members = read_members(node, words, faults)
     if members is None:
         return None
     form_node = member(members, "format")
     form = "json" if form_node is None else read_word(form_node, "format", FORMATS, faults, later=LATER_FORMATS)
     listed = member(members, "fields")
-    fields = None if listed is None else _read_fields(listed, keys, faults, ignore_case)
+    fields = None if listed is None else _read_fields(listed, keys, faults, ground.ignore_case)
     unlisted = _read_unlisted(members, keys, faults)
     if fields is None:
         return None
     _check_repeats(fields if unlisted is None else [*fields, unlisted], faults)
     if unlisted is not None:
         fields.append(unlisted)
-    if twice:
+    if ground.twice:
         _check_idempotence(fields, faults)
-    if undo is not None:
+    if ground.undo is not None:
         for field, place in fields:
             if is_reversible(field.mask):
-                faults.add(place.mask, undo)
+                faults.add(place.mask, ground.undo)
+    if words is KEY:
+        for field, place in fields:
+            if not is_deterministic(field.mask):
+                faults.add(place.mask, KEY_FAULT)
     if form is not None and form_node is not None:
         check_text_fields(
             cast("Format", form),
             [(field, place.path, place.mask) for field, place in fields],
             mark=form_node.mark,
-            twice=twice,
+            twice=ground.twice,
             faults=faults,
         )
     if len(faults.found) > before:
@@ -85,28 +116,7 @@ def read_value(
     return Part(format=cast("Format", form), fields=tuple(field for field, _ in fields))
 
 
-def check_key(node: Node, *, keys: KeyRing, faults: Faults) -> None:
-    """Reads `key` for its faults; the rule that has one is refused already."""
-    members = read_members(node, KEY, faults)
-    listed = None if members is None else member(members, "fields")
-    if listed is not None:
-        _read_fields(listed, keys, faults)
-
-
-def check_headers(node: Node, *, keys: KeyRing, faults: Faults) -> None:
-    """Reads `headers` for its faults; the rule that has them is refused already."""
-    for item in read_items(node, "`headers` is a list of {name: ..., mask: ...}", faults) or ():
-        members = read_members(item, HEADER, faults) or {}
-        name, mask = member(members, "name"), member(members, "mask")
-        if name is not None:
-            read_text(name, "`name` is the name of a header or a glob", faults)
-        if mask is not None:
-            read_mask(mask, keys, faults)
-
-
-def _read_fields(
-    node: Node, keys: KeyRing, faults: Faults, ignore_case: bool = False
-) -> list[tuple[Field, _Place]] | None:
+def _read_fields(node: Node, keys: KeyRing, faults: Faults, ignore_case: bool) -> list[tuple[Field, _Place]] | None:
     items = read_items(node, "`fields` is a list of {path: ..., mask: ...}", faults)
     if items is None:
         return None

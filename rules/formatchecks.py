@@ -51,6 +51,15 @@ def fault_of_text(mask: Mask) -> str | None:
     """Why a mask cannot act on a value that is one text; None if it can."""
     if isinstance(mask, Nullify):
         return "a text that becomes null is a tombstone, which deletes records; write redact"
+    return _fault_of_literal(mask)
+
+
+def fault_of_header(mask: Mask) -> str | None:
+    """Why a mask cannot act on the value of a header; None if it can."""
+    return _fault_of_literal(mask)
+
+
+def _fault_of_literal(mask: Mask) -> str | None:
     if isinstance(mask, Fixed) and not mask.literal.startswith(b'"'):
         return "a text stays a text; quote the value"
     return None

@@ -65,7 +65,8 @@ def fault_when_repeated(mask: Mask, path: Path, others: Iterable[Path]) -> str |
     fault = _fault_alone(mask)
     if fault is not None:
         return fault
-    if isinstance(mask, Drop) and _takes_elements(path) and (_counts(path) or any(_counts(other) for other in others)):
+    counts = _counts(path) or any(_counts(other) for other in others)
+    if isinstance(mask, Drop) and path and _takes_elements(path) and counts:
         return (
             "`drop` of an array element moves the next one to its index, which would be masked at fetch instead; "
             "leave one direction, or write nullify"

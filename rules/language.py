@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, cast
 from wiremask.rules.automaton import AutomatonTooLarge
 from wiremask.rules.condition import Condition, ConditionInvalid, read_condition
 from wiremask.rules.errors import Faults, Mark, RuleError, RulesClash, RuleSetInvalid
-from wiremask.rules.fields import check_headers, check_key, read_value
+from wiremask.rules.fields import Ground, read_key, read_value
+from wiremask.rules.globs import PatternInvalid
+from wiremask.rules.headerfields import read_headers
 from wiremask.rules.keyring import KeyRing
 from wiremask.rules.metadata import Metadata, read_metadata, read_name
 from wiremask.rules.plan import Plan, TopicPlan
@@ -26,13 +28,13 @@ from wiremask.rules.ruletests import RuleTest, read_tests, try_tests
 from wiremask.rules.shape import Words, expected, member, read_items, read_members, read_switch, read_text, read_word
 from wiremask.rules.source import Entry, Node, Scalar, place_in, read_source
 from wiremask.rules.standards import breaches
-from wiremask.rules.topics import PatternInvalid, TopicFilter, TopicPattern, read_pattern
+from wiremask.rules.topics import TopicFilter, TopicPattern, read_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wiremask.rules.keys import KeyReference
-    from wiremask.rules.masks import OnUnmaskable, OnUnreadable
+    from wiremask.rules.masks import FailurePolicy
 
 API_VERSION = "wiremask.dev/v1"
 KIND = "RuleSet"
@@ -56,15 +58,16 @@ RULE = Words(
         "reversible",
         "ignoreCase",
         "value",
+        "key",
+        "headers",
         "onUnreadable",
         "onUnmaskable",
         "tests",
     ),
     required=("name", "topics", "at"),
-    later=("key", "headers"),
 )
 WHEN = Words(of="`when`", known=("client",), later=("record",))
-POLICIES = ("reject", "redact")
+POLICIES = ("reject", "redact", "omit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,25 +197,24 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
         read_word(mode, "mode", ("enforce",), faults, later=("observe",))
     client = _read_when(members, faults)
     undo = _read_reversible(members, reading, faults)
-    _check_later(members, reading.keys, faults)
-    value = member(members, "value")
-    if value is None and "key" not in members and "headers" not in members:
+    value, key, headers = member(members, "value"), member(members, "key"), member(members, "headers")
+    if value is None and key is None and headers is None:
         faults.add(node.mark, "a rule lacks `value`; add value: {fields: [{path: ..., mask: ...}]}")
-    part = None
-    if value is not None:
-        part = read_value(
-            value,
-            twice=len(at) == len(DIRECTIONS),
-            undo=undo,
-            ignore_case=_read_ignore_case(members, faults),
-            keys=reading.keys,
-            faults=faults,
-        )
-    on_unreadable = _read_policy(members, "onUnreadable", faults)
-    on_unmaskable = _read_policy(members, "onUnmaskable", faults)
+    ground = Ground(
+        twice=len(at) == len(DIRECTIONS),
+        undo=undo,
+        ignore_case=_read_ignore_case(members, faults),
+        keys=reading.keys,
+        faults=faults,
+    )
+    value_part = None if value is None else read_value(value, ground)
+    key_part = None if key is None else read_key(key, ground)
+    header_fields = None if headers is None else read_headers(headers, ground)
+    on_unreadable = _read_policy(members, "onUnreadable", at, faults)
+    on_unmaskable = _read_policy(members, "onUnmaskable", at, faults)
     tests_node = member(members, "tests")
     tests = () if tests_node is None else read_tests(tests_node, faults)
-    if len(faults.found) > before or name is None or name_node is None or topics is None or part is None:
+    if len(faults.found) > before or name is None or name_node is None or topics is None:
         return
     rule = Rule(
         name=name,
@@ -221,11 +223,13 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
         column=name_node.mark.column,
         topics=topics,
         at=at,
-        fields=part.fields,
-        format=part.format,
+        fields=() if value_part is None else value_part.fields,
+        format="json" if value_part is None else value_part.format,
+        key=key_part,
+        headers=header_fields or (),
         client=client,
-        on_unreadable=cast("OnUnreadable", on_unreadable),
-        on_unmaskable=cast("OnUnmaskable", on_unmaskable),
+        on_unreadable=on_unreadable,
+        on_unmaskable=on_unmaskable,
     )
     reading.rules.append((rule, tests, faults))
 
@@ -281,15 +285,6 @@ def _read_when(members: dict[str, Entry], faults: Faults) -> Condition | None:
         return None
 
 
-def _check_later(members: dict[str, Entry], keys: KeyRing, faults: Faults) -> None:
-    """Reads what is refused already, so that its other faults are told in the same run."""
-    key, headers = member(members, "key"), member(members, "headers")
-    if key is not None:
-        check_key(key, keys=keys, faults=faults)
-    if headers is not None:
-        check_headers(headers, keys=keys, faults=faults)
-
-
 def _read_topics(members: dict[str, Entry], faults: Faults) -> TopicFilter | None:
     include = _read_patterns(members, "topics", faults)
     exclude = _read_patterns(members, "exceptTopics", faults)
@@ -333,10 +328,12 @@ def _read_directions(members: dict[str, Entry], faults: Faults) -> frozenset[Dir
     return frozenset(found)
 
 
-def _read_policy(members: dict[str, Entry], key: str, faults: Faults) -> str:
+def _read_policy(members: dict[str, Entry], key: str, at: frozenset[Direction], faults: Faults) -> FailurePolicy:
     node = member(members, key)
-    word = None if node is None else read_word(node, key, POLICIES, faults, later=("omit",))
-    return word or POLICIES[0]
+    word = None if node is None else read_word(node, key, POLICIES, faults)
+    if node is not None and word == "omit" and "produce" in at:
+        faults.add(node.mark, "a producer's record is not left out, it would be lost; write reject, or `at: [fetch]`")
+    return cast("FailurePolicy", word or POLICIES[0])
 
 
 def _check_standards(reading: _Reading) -> None:

@@ -336,5 +336,6 @@ Mask = (
     | Noise
 )
 
+FailurePolicy = Literal["reject", "redact", "omit"]
 OnUnreadable = Literal["reject", "redact"]
 OnUnmaskable = Literal["reject", "redact"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from array import array
 
 UNCHANGED = -1
 REFUSED = -2
+LEFT_OUT = -3
+"""The start of the span of a header that goes, name and all."""
 
 
 class MaskedTooLarge(ValueError):
@@ -56,6 +55,18 @@ class Failure:
     rule: int
     reason: Reason
     detail: Detail
+
+
+def unchanged(count: int, *, rules: int) -> Outcome:
+    """What becomes of so many values that nothing masks."""
+    return Outcome(
+        values=b"",
+        spans=array("i", (UNCHANGED, 0)) * count,
+        changed=0,
+        failures=(),
+        masked=array("q", bytes(8 * rules)),
+        unreadable=0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

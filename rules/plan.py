@@ -13,18 +13,20 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from wiremask.rules.automaton import Selection
 from wiremask.rules.condition import NOBODY, Client
-from wiremask.rules.formats import Setting, common_format, make_masker
+from wiremask.rules.formats import Setting
+from wiremask.rules.outcome import unchanged
+from wiremask.rules.parts import header_masker, key_masker, value_masker
+from wiremask.rules.records import RecordsOutcome
 from wiremask.rules.traits import binds_topic
 
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Sequence
 
-    from wiremask.rules.masks import OnUnreadable
     from wiremask.rules.metadata import Metadata
     from wiremask.rules.outcome import Outcome
+    from wiremask.rules.records import Records
     from wiremask.rules.rule import Direction, Rule
 
 TOPICS_REMEMBERED = 16384
@@ -40,7 +42,7 @@ V = TypeVar("V")
 
 
 class TopicPlan:
-    """What happens to the values of one topic in one direction.
+    """What happens to the records of one topic in one direction.
 
     Topics that the same rules match share one TopicPlan. Threads may share it too.
 
@@ -49,7 +51,7 @@ class TopicPlan:
         at: the direction.
     """
 
-    __slots__ = ("_masker", "at", "rules")
+    __slots__ = ("_headers", "_json_depth", "_keeping", "_keys", "_topic", "_values", "at", "rules")
 
     def __init__(self, rules: Sequence[Rule], at: Direction, *, json_depth: int, topic: str = "") -> None:
         """Compiles the rules; `topic` is for masks that bind their outputs to it.
@@ -60,24 +62,48 @@ class TopicPlan:
         """
         self.rules = tuple(rules)
         self.at = at
-        selections = [
-            Selection(
-                path=field.path,
-                mask=field.mask,
-                rule=position,
-                # A consumer must never be stuck at a record: at fetch nothing is rejected.
-                on_unmaskable="redact" if at == "fetch" else rule.on_unmaskable,
-            )
-            for position, rule in enumerate(self.rules)
-            for field in rule.fields
-        ]
-        reject = at == "produce" and any(rule.on_unreadable == "reject" for rule in self.rules)
-        on_unreadable: OnUnreadable = "reject" if reject else "redact"
-        setting = Setting(rules=len(self.rules), json_depth=json_depth, topic=topic, on_unreadable=on_unreadable)
-        self._masker = make_masker(common_format(rule.format for rule in self.rules), selections, setting)
+        self._json_depth, self._topic = json_depth, topic
+        self._keeping: TopicPlan | None = None
+        setting = Setting(rules=len(self.rules), json_depth=json_depth, topic=topic)
+        self._values = value_masker(self.rules, at, setting)
+        self._keys = key_masker(self.rules, at, setting)
+        self._headers = header_masker(self.rules, at, setting)
+
+    @property
+    def keeping(self) -> TopicPlan:
+        """This plan for records that cannot be left out: it redacts where `omit` is said. Made when first asked for."""
+        if self._keeping is None:
+            rules = [
+                replace(
+                    rule,
+                    on_unreadable="redact" if rule.on_unreadable == "omit" else rule.on_unreadable,
+                    on_unmaskable="redact" if rule.on_unmaskable == "omit" else rule.on_unmaskable,
+                )
+                for rule in self.rules
+            ]
+            self._keeping = TopicPlan(rules, self.at, json_depth=self._json_depth, topic=self._topic)
+        return self._keeping
+
+    @property
+    def masks_headers(self) -> bool:
+        """Whether any rule looks at headers."""
+        return self._headers is not None
+
+    def mask_records(self, records: Records) -> RecordsOutcome:
+        """Masks all parts of the records of a batch. The work is done without the interpreter's lock, headers aside.
+
+        Raises:
+            MaskedTooLarge: the masked parts outgrew the limit.
+        """
+        section = records.section
+        return RecordsOutcome(
+            value=None if self._values is None else self._values.mask(section, records.values),
+            key=None if self._keys is None else self._keys.mask(section, records.keys),
+            headers=None if self._headers is None else self._headers.mask(section, records.headers),
+        )
 
     def mask(self, buffer: bytes | bytearray | memoryview, values: array[int]) -> Outcome:
-        """Masks a batch of values. The work is done without the interpreter's lock.
+        """Masks a batch of values alone: see mask_records.
 
         Args:
             buffer: the bytes that hold the values; not changed.
@@ -86,7 +112,9 @@ class TopicPlan:
         Returns:
             The changed values, and per value what became of it; `Failure.rule` is a position in `rules`, or -1.
         """
-        return self._masker.mask(buffer, values)
+        if self._values is None:
+            return unchanged(len(values) // 2, rules=len(self.rules))
+        return self._values.mask(buffer, values)
 
 
 class ClientPlan(Protocol):
@@ -97,7 +125,7 @@ class ClientPlan(Protocol):
         ...
 
     def match(self, topic: str, at: Direction) -> TopicPlan | None:
-        """What happens to a topic's values in one direction; None if no rule touches them."""
+        """What happens to a topic's records in one direction; None if no rule touches them."""
         ...
 
 
@@ -143,7 +171,7 @@ class Plan:
         self._decisions: dict[tuple[Client, str, Direction], Parts] = {}
         self._programs: dict[tuple[Direction, Parts, str], TopicPlan] = {}
         self._binding = frozenset(
-            number for number, rule in enumerate(self.rules) if any(binds_topic(field.mask) for field in rule.fields)
+            number for number, rule in enumerate(self.rules) if any(binds_topic(mask) for mask in rule.masks)
         )
 
     def __repr__(self) -> str:
@@ -230,8 +258,8 @@ class Plan:
         rule = self.rules[number]
         holds = True if rule.client is None else rule.client.holds(client, topic)
         if holds is None:
-            masking = rule.masking_fields
-            return number if masking == rule.fields else ~number if masking else None
+            masking = rule.masking()
+            return None if masking is None else number if masking.masks == rule.masks else ~number
         return number if holds else None
 
     def _bound(self, parts: Parts, topic: str) -> str:
@@ -245,8 +273,9 @@ class Plan:
     def _rule(self, part: int) -> Rule:
         if part >= 0:
             return self.rules[part]
-        rule = self.rules[~part]
-        return replace(rule, fields=rule.masking_fields)
+        masking = self.rules[~part].masking()
+        assert masking is not None, "a part of a rule that masks nothing is none"
+        return masking
 
     def _remember(self, answers: dict[K, V], key: K, answer: V, limit: int) -> V:
         """Keeps an answer, and gives the one that is kept."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from wiremask.rules.casefold import fold
 from wiremask.rules.errors import Mark
 from wiremask.rules.masks import Keep
 
 if TYPE_CHECKING:
     from wiremask.rules.condition import Condition
     from wiremask.rules.datakinds import Data
-    from wiremask.rules.masks import Mask, OnUnmaskable, OnUnreadable
+    from wiremask.rules.globs import Regex
+    from wiremask.rules.masks import FailurePolicy, Mask
     from wiremask.rules.selector import Path
     from wiremask.rules.topics import TopicFilter
 
@@ -39,8 +41,31 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderField:
+    """The headers of some names, and what happens to their values.
+
+    Attributes:
+        text: the name or glob as the rule file has it.
+        regex: matches the whole name, folded if case does not matter; None where `text` is the name.
+        ignore_case: names compare by simple case folding.
+        mark: where the name stands in the rule's file.
+    """
+
+    text: str
+    regex: Regex | None = field(default=None, repr=False, compare=False)
+    ignore_case: bool = False
+    mask: Mask
+    mark: Mark = field(default=Mark(1, 1), compare=False)
+
+    def matches(self, name: str) -> bool:
+        """Whether headers of this name are meant."""
+        name, text = (fold(name), fold(self.text)) if self.ignore_case else (name, self.text)
+        return name == text if self.regex is None else self.regex.fullmatch(name) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a rule does to one part of a record.
+    """What a rule does to the value or the key of a record.
 
     Attributes:
         fields: in order of precedence, the first that selects a leaf decides it.
@@ -61,9 +86,11 @@ class Rule:
         at: the directions that the rule acts in; at least one.
         fields: of the value, in order of precedence, the first that selects a leaf decides it.
         format: of the value.
+        key: what happens to keys; None if nothing does.
+        headers: in order of precedence, the first that matches a header's name decides it.
         client: what must hold of the client for the rule to act; None if it acts for every client.
-        on_unreadable: what a produced value that is no valid JSON comes to.
-        on_unmaskable: what a produced value comes to if a field has a type that its mask does not take.
+        on_unreadable: what a record comes to of which a part is not of its format.
+        on_unmaskable: what a record comes to of which a field has a type that its mask does not take.
     """
 
     name: str
@@ -74,11 +101,34 @@ class Rule:
     at: frozenset[Direction]
     fields: tuple[Field, ...]
     format: Format = "json"
+    key: Part | None = None
+    headers: tuple[HeaderField, ...] = ()
     client: Condition | None = None
-    on_unreadable: OnUnreadable = "reject"
-    on_unmaskable: OnUnmaskable = "reject"
+    on_unreadable: FailurePolicy = "reject"
+    on_unmaskable: FailurePolicy = "reject"
+
+    @property
+    def value(self) -> Part:
+        """The value as a part."""
+        return Part(format=self.format, fields=self.fields)
+
+    @property
+    def masks(self) -> tuple[Mask, ...]:
+        """The masks of all parts."""
+        fields = self.fields + (self.key.fields if self.key is not None else ())
+        return tuple(one.mask for one in fields) + tuple(one.mask for one in self.headers)
+
+    def masking(self) -> Rule | None:
+        """The rule without what exempts; None if it exempts only."""
+        key = None if self.key is None else tuple(one for one in self.key.fields if not isinstance(one.mask, Keep))
+        headers = tuple(one for one in self.headers if not isinstance(one.mask, Keep))
+        fields = self.masking_fields
+        if not fields and not key and not headers:
+            return None
+        part = replace(self.key, fields=key) if self.key is not None and key else None
+        return replace(self, fields=fields, key=part, headers=headers)
 
     @property
     def masking_fields(self) -> tuple[Field, ...]:
-        """The fields that mask, without those that exempt."""
+        """The value's fields that mask, without those that exempt."""
         return tuple(one for one in self.fields if not isinstance(one.mask, Keep))

@@ -1,4 +1,4 @@
-"""The tests that a rule carries: `{in: ..., out: ...}` or `{in: ..., rejected: true}`.
+"""The tests that a rule carries: `{in: ..., out: ...}`, `{in: ..., rejected: true}` or `{in: ..., omitted: true}`.
 
 They run at load on the rule alone, in its first direction. A difference is reported at its place in `out`, so that no
 value need be quoted.
@@ -7,13 +7,13 @@ value need be quoted.
 from __future__ import annotations
 
 import json
-from array import array
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from wiremask.rules.onerecord import OneRecord
 from wiremask.rules.outcome import MaskedTooLarge
-from wiremask.rules.shape import Words, expected, read_items, read_members, read_switch
+from wiremask.rules.shape import Words, expected, member, read_items, read_members, read_switch, read_word
 from wiremask.rules.source import Broken, Mapping, Node, Scalar
 from wiremask.rules.source import Sequence as ItemSequence
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
     from wiremask.rules.errors import Faults, Mark
     from wiremask.rules.plan import TopicPlan
+    from wiremask.rules.records import PartName, RecordsOutcome
     from wiremask.rules.rule import Format
 
-TEST = Words(of="a test", known=("in", "out", "rejected"), required=("in",))
+TEST = Words(of="a test", known=("part", "in", "out", "rejected", "omitted"), required=("in",))
+PARTS: tuple[PartName, ...] = ("value", "key", "headers")
 
 
 class _Number(str):
@@ -35,17 +37,21 @@ class _Number(str):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleTest:
-    """One value and what must become of it.
+    """One value (or key, or some headers) and what must become of it.
 
     Attributes:
+        part: of a record, that the test is about.
         given: the value.
-        expected: what it must become; None if it must be rejected.
-        mark: the place of the test's `out` or `rejected`.
+        expected: what it must become; None if the record must not pass.
+        mark: the place of the test's `out`, or of the word that says that it must not pass.
+        word: which that is.
     """
 
+    part: PartName
     given: Node
     expected: Node | None
     mark: Mark
+    word: str
 
     def __repr__(self) -> str:
         """Leaves out the values: they look like payload."""
@@ -60,53 +66,84 @@ def read_tests(node: Node, faults: Faults) -> tuple[RuleTest, ...]:
 
 def try_tests(tests: Sequence[RuleTest], plan: TopicPlan, faults: Faults) -> None:
     """Runs the tests of a rule, of which the plan is, and records each that fails."""
-    form = plan.rules[0].format
+    (rule,) = plan.rules
+    fails = "rejected" if plan.at == "produce" else "omitted"
     for test in tests:
-        value = _value(test.given, form, faults)
-        if value is None:
+        key_form = rule.format if rule.key is None else rule.key.format
+        form: Format = {"value": rule.format, "key": key_form, "headers": "json"}[test.part]
+        given = _record(test, form, faults)
+        if given is None:
             continue
         try:
-            outcome = plan.mask(value, array("i", (0, len(value))))
+            outcome = plan.mask_records(given)
         except MaskedTooLarge:
             faults.add(test.mark, "the masked value is too large for a test; write a smaller `in`")
             continue
-        if outcome.failures:
-            if test.expected is not None:
-                why = outcome.failures[0].detail
-                faults.add(
-                    test.mark, f"the rule rejects this value ({why}); write `rejected: true`, or correct the rule"
-                )
-            continue
-        if test.expected is None:
-            faults.add(test.mark, "the rule does not reject this value; write `out` with the masked value")
-            continue
-        start, length = outcome.spans
-        masked = value if start < 0 else bytes(memoryview(outcome.values)[start : start + length])
-        difference = _difference(test.expected, _read(masked, test.expected, form))
-        if difference is not None:
-            mark, what = difference
-            faults.add(mark, f"the rule's own test fails: {what}; correct `out`, or the rule")
+        failures = outcome.failures
+        if failures and test.word != fails:
+            why = failures[0][1].detail
+            faults.add(test.mark, f"the record is {fails} ({why}); write `{fails}: true`, or correct the rule")
+        elif not failures and test.expected is None:
+            faults.add(test.mark, f"the record is not {test.word}; write `out` with the masked value")
+        elif not failures and test.expected is not None:
+            difference = _difference(test.expected, _masked(test, given, outcome, form))
+            if difference is not None:
+                mark, what = difference
+                faults.add(mark, f"the rule's own test fails: {what}; correct `out`, or the rule")
 
 
 def _read_test(node: Node, faults: Faults) -> RuleTest | None:
     members = read_members(node, TEST, faults)
     if members is None or "in" not in members:
         return None
-    if ("out" in members) == ("rejected" in members):
-        faults.add(node.mark, "a test has exactly one of `out` and `rejected: true`")
+    ends = [word for word in ("out", "rejected", "omitted") if word in members]
+    if len(ends) != 1:
+        faults.add(node.mark, "a test has exactly one of `out`, `rejected: true` and `omitted: true`")
         return None
-    given = members["in"].value
-    is_sound = _text(given) is not None
-    if "rejected" in members:
-        rejected = members["rejected"].value
-        if read_switch(rejected, "rejected", faults) is False:
-            faults.add(rejected.mark, "`rejected` is true where it stands; write `out` instead")
+    part_node = member(members, "part")
+    part = "value" if part_node is None else read_word(part_node, "part", PARTS, faults)
+    given, (word,) = members["in"].value, ends
+    wanted = members[word].value
+    if word != "out" and read_switch(wanted, word, faults) is False:
+        faults.add(wanted.mark, f"`{word}` is true where it stands; write `out` instead")
+        return None
+    if part is None or _text(given) is None or _text(wanted) is None:
+        return None
+    return RuleTest(
+        part=cast("PartName", part),
+        given=given,
+        expected=wanted if word == "out" else None,
+        mark=members[word].mark,
+        word=word,
+    )
+
+
+def _record(test: RuleTest, form: Format, faults: Faults) -> OneRecord | None:
+    """The record that a test is about; None, reported, if there is no such record."""
+    if test.part != "headers":
+        content = _value(test.given, form, faults)
+        if content is None:
             return None
-        return RuleTest(given=given, expected=None, mark=members["rejected"].mark) if is_sound else None
-    wanted = members["out"].value
-    if not is_sound or _text(wanted) is None:
+        return OneRecord.of(value=content) if test.part == "value" else OneRecord.of(key=content)
+    if not isinstance(test.given, Mapping):
+        expected(test.given, "headers are a mapping from names to texts, or null", faults)
         return None
-    return RuleTest(given=given, expected=wanted, mark=members["out"].mark)
+    headers: list[tuple[str, bytes | None]] = []
+    for entry in test.given.entries:
+        if not isinstance(entry.value, Scalar) or entry.value.kind not in {"text", "null"}:
+            expected(entry.value, "the value of a header is a text, or null; quote it", faults)
+            return None
+        headers.append((entry.key, entry.value.text.encode() if entry.value.kind == "text" else None))
+    return OneRecord.of(headers=headers)
+
+
+def _masked(test: RuleTest, given: OneRecord, outcome: RecordsOutcome, form: Format) -> object:
+    """What became of the part, as it can be compared with what is expected of it."""
+    if test.part == "headers":
+        headers = given.masked_headers(outcome)
+        return {name: None if content is None else content.decode() for name, content in headers}
+    masked = given.masked_value(outcome) if test.part == "value" else given.masked_key(outcome)
+    return _read(masked, test.expected, form)
 
 
 def _value(node: Node, form: Format, faults: Faults) -> bytes | None:
@@ -119,8 +156,10 @@ def _value(node: Node, form: Format, faults: Faults) -> bytes | None:
     return (_text(node) or "").encode("utf-8")
 
 
-def _read(masked: bytes, wanted: Node, form: Format) -> object:
-    """The masked value as what is expected of it can be compared with: a text, or JSON."""
+def _read(masked: bytes | None, wanted: Node | None, form: Format) -> object:
+    """The masked value as a text or as JSON, whichever is expected."""
+    if masked is None:
+        return None
     if form != "json" and isinstance(wanted, Scalar) and wanted.kind == "text":
         return masked.decode("utf-8")
     try:

@@ -28,6 +28,11 @@ def is_reversible(mask: Mask) -> bool:
     return any(isinstance(part, Fpe | Encrypt) for part in parts(mask))
 
 
+def is_deterministic(mask: Mask) -> bool:
+    """Whether equal values always come out equal."""
+    return all(part.deterministic for part in parts(mask) if isinstance(part, Encrypt))
+
+
 def binds_topic(mask: Mask) -> bool:
     """Whether the output depends on the topic."""
     return any(isinstance(part, Encrypt) for part in parts(mask))

@@ -119,8 +119,10 @@ def test_never_refuses_at_fetch(masking):
 def test_refuses_a_wrong_call_without_quoting_it(masking):
     with pytest.raises(ValueError, match='direction is "produce" or "fetch"'):
         masking.mask("t", CANARY, None, b"{}")
-    with pytest.raises(TypeError, match="value is bytes"):
+    with pytest.raises(TypeError, match="key and value are bytes"):
         masking.mask("t", "produce", None, CANARY)
+    with pytest.raises(TypeError, match="key and value are bytes"):
+        masking.mask("t", "produce", CANARY, None)
 
 
 def test_shows_no_payload_in_its_repr(masking):

@@ -78,7 +78,7 @@ def test_parses_the_whole_grammar_and_names_what_is_not_built() -> None:
     found = faults({"rules.yaml": SKELETON})
 
     assert [(line.split(": ", 1)[0], "not supported yet" in line) for line in found] == [
-        (f"rules.yaml:{place}", True) for place in ("14:7", "24:12", "25:5", "26:5")
+        (f"rules.yaml:{place}", True) for place in ("14:7", "24:12")
     ]
 
 
@@ -227,7 +227,7 @@ def test_depth_limit_reaches_the_kernel() -> None:
     text = START + "rules:\n" + rule("a", "$.a", "redact", ", tests: [{in: {b: [[1]]}, rejected: true}]")
 
     assert compile_ruleset({"r": text}, resolve, json_depth=2).acts_at("produce")
-    with pytest.raises(RuleSetInvalid, match="does not reject"):
+    with pytest.raises(RuleSetInvalid, match="is not rejected"):
         compile_ruleset({"r": text}, resolve, json_depth=3)
 
 

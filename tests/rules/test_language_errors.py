@@ -215,7 +215,11 @@ RULES = {
     "direction twice": (RULE.replace("[produce]", "[fetch, ‸fetch]"), "stands in the list already"),
     "mode observe": (with_rule("    mode: ‸observe\n"), "`mode: observe` is not supported yet"),
     "unknown mode": (with_rule("    mode: ‸enforced\n"), "did you mean `enforce`?"),
-    "policy omit": (with_rule("    onUnreadable: ‸omit\n"), "`onUnreadable: omit` is not supported yet"),
+    "policy omit at produce": (with_rule("    onUnreadable: ‸omit\n"), "a producer's record is not left out"),
+    "policy omit in both directions": (
+        with_value("{fields: [{path: $.a, mask: redact}]}, onUnmaskable: ‸omit", "fetch, produce"),
+        "a producer's record is not left out",
+    ),
     "unknown policy": (with_rule("    onUnmaskable: ‸pass\n"), "unknown word for `onUnmaskable`"),
     "policy is a list": (with_rule("    onUnmaskable: ‸[reject]\n"), "`onUnmaskable` is one of"),
     "policy is a boolean": (with_rule("    onUnmaskable: ‸true\n"), "unknown word for `onUnmaskable`"),
@@ -226,14 +230,59 @@ RULES = {
         "`record` in `when` is not supported yet",
     ),
     "unknown key in when": (with_rule("    when: {‸clients: a, client: topic == 'a'}\n"), "did you mean `client`?"),
-    "key": (
-        with_rule("    ‸key: {format: text, fields: [{path: $, mask: keep}]}\n"),
-        "`key` in a rule is not supported",
+    "no part": (HEAD + "  - ‸{name: r, topics: [t], at: [fetch]}\n", "a rule lacks `value`"),
+    "key is a list": (with_rule("    key: ‸[]\n"), "`key` is a mapping"),
+    "key without fields": (with_rule("    key: ‸{format: text}\n"), "`key` lacks `fields`"),
+    "key format": (with_rule("    key: {format: ‸txt, fields: [{path: $, mask: keep}]}\n"), "did you mean `text`?"),
+    "member of a text key": (
+        with_rule("    key: {format: text, fields: [{path: ‸$.a, mask: keep}]}\n"),
+        "a text has no members",
     ),
-    "headers": (with_rule("    ‸headers: [{name: 'x-*', mask: redact}]\n"), "`headers` in a rule is not supported yet"),
-    "key without value": (
-        HEAD + "  - {name: r, topics: [t], at: [fetch], ‸key: {fields: [{path: $, mask: keep}]}}\n",
-        "`key` in a rule is not supported yet",
+    "null for a text key": (
+        with_rule("    key: {format: text, fields: [{path: $, mask: ‸nullify}]}\n"),
+        "a text that becomes null",
+    ),
+    "key that is never twice the same": (
+        with_rule("    reversible: true\n    key: {format: text, fields: [{path: $, mask: {‸encrypt: {key: pii}}}]}\n"),
+        "equal keys must stay equal",
+    ),
+    "key with a list that is never twice the same": (
+        with_rule(
+            "    reversible: true\n    key: {fields: [{path: $.a, mask: [‸{truncate: 4}, {encrypt: {key: pii}}]}]}\n"
+        ),
+        "equal keys must stay equal",
+    ),
+    "key that can be undone": (
+        with_rule("    key: {format: text, fields: [{path: $, mask: {‸fpe: {key: pii}}}]}\n"),
+        "can be undone with the key; write `reversible: true`",
+    ),
+    "key in both directions": (
+        HEAD + "  - name: r\n    topics: [t]\n    at: [produce, fetch]\n"
+        "    key: {format: text, fields: [{path: $, mask: {‸hash: {key: pii}}}]}\n",
+        "would hash its own output",
+    ),
+    "headers is a mapping": (with_rule("    headers: ‸{name: a, mask: redact}\n"), "`headers` is a list"),
+    "no headers": (with_rule("    headers: ‸[]\n"), "the list is empty"),
+    "header without mask": (with_rule("    headers: [‸{name: a}]\n"), "a header lacks `mask`"),
+    "header with path": (with_rule("    headers: [{name: a, ‸path: $, mask: keep}]\n"), "unknown key in a header"),
+    "header name": (with_rule("    headers: [{name: ‸7, mask: redact}]\n"), "`name` is the name of a header or a glob"),
+    "header set without end": (with_rule("    headers: [{name: 'x-‸[ab', mask: redact}]\n"), "write `]` after it"),
+    "header set without members": (with_rule("    headers: [{name: 'x-‸[]', mask: redact}]\n"), "the set is empty"),
+    "header twice": (
+        with_rule("    headers: [{name: a, mask: keep}, {name: ‸a, mask: redact}]\n"),
+        "this name stands already in line 10",
+    ),
+    "number for a header": (
+        with_rule("    headers: [{name: a, mask: {‸fixed: 7}}]\n"),
+        "a text stays a text; quote the value",
+    ),
+    "header that can be undone": (
+        with_rule("    headers: [{name: a, mask: {‸fpe: {key: pii}}}]\n"),
+        "can be undone with the key",
+    ),
+    "header in both directions": (
+        HEAD + "  - {name: r, topics: [t], at: [produce, fetch], headers: [{name: a, mask: {‸hash: {key: pii}}}]}\n",
+        "would hash its own output",
     ),
 }
 
@@ -514,7 +563,34 @@ TESTS = {
     "no tests": (with_rule("    tests: ‸[]\n"), "the list is empty"),
     "test is text": (with_rule("    tests: [‸a]\n"), "a test is a mapping"),
     "test without in": (with_rule("    tests: [‸{out: 1}]\n"), "a test lacks `in`"),
-    "test without out": (with_rule("    tests: [‸{in: 1}]\n"), "exactly one of `out` and `rejected: true`"),
+    "test without out": (with_rule("    tests: [‸{in: 1}]\n"), "exactly one of `out`, `rejected: true`"),
+    "test with two ends": (with_rule("    tests: [‸{in: 1, rejected: true, omitted: true}]\n"), "exactly one of"),
+    "omitted false": (with_rule("    tests: [{in: 1, omitted: ‸false}]\n"), "write `out` instead"),
+    "omitted at produce": (with_rule("    tests: [{in: 1, ‸omitted: true}]\n"), "the record is not omitted"),
+    "unknown part": (with_rule("    tests: [{part: ‸keys, in: 1, out: 1}]\n"), "did you mean `key`?"),
+    "key differs": (
+        with_rule(
+            "    key: {format: text, fields: [{path: $, mask: redact}]}\n    tests: [{part: key, in: k, out: ‸k}]\n"
+        ),
+        "differs here",
+    ),
+    "headers that are none": (
+        with_rule("    headers: [{name: a, mask: redact}]\n    tests: [{part: headers, in: ‸a, out: a}]\n"),
+        "headers are a mapping",
+    ),
+    "header that is no text": (
+        with_rule("    headers: [{name: a, mask: redact}]\n    tests: [{part: headers, in: {a: ‸1}, out: {}}]\n"),
+        "the value of a header is a text",
+    ),
+    "headers differ": (
+        with_rule("    headers: [{name: a, mask: redact}]\n    tests: [{part: headers, in: {a: x}, out: {a: ‸x}}]\n"),
+        "differs here",
+    ),
+    "rejected at fetch": (
+        with_value("{fields: [{path: $.a, mask: partial}]}, onUnmaskable: omit", "fetch").removesuffix("}\n")
+        + ", tests: [{in: {a: 1}, ‸rejected: true}]}\n",
+        "the record is omitted (number where the mask takes text)",
+    ),
     "test with both": (with_rule("    tests: [‸{in: 1, out: 1, rejected: true}]\n"), "exactly one of `out`"),
     "test with more": (with_rule("    tests: [{in: 1, out: 1, ‸outs: 1}]\n"), "did you mean `out`?"),
     "rejected false": (with_rule("    tests: [{in: 1, rejected: ‸false}]\n"), "write `out` instead"),
@@ -540,7 +616,7 @@ TESTS = {
     "elements": (with_rule("    tests: [{in: [1, 2], out: ‸[1]}]\n"), "has 2 elements here"),
     "rejected unawares": (
         with_rule("    tests: [{in: {a: 1}, ‸out: {a: 1}}]\n", mask="partial"),
-        "rejects this value (number where the mask takes text)",
+        "the record is rejected (number where the mask takes text)",
     ),
     "number as a text value": (
         with_value("{format: text, fields: [{path: $, mask: keep}]}").removesuffix("}\n")
@@ -557,7 +633,7 @@ TESTS = {
         + ", tests: [{in: x, out: ‸[y]}]}\n",
         "differs here",
     ),
-    "not rejected": (with_rule("    tests: [{in: {a: x}, ‸rejected: true}]\n"), "does not reject this value"),
+    "not rejected": (with_rule("    tests: [{in: {a: x}, ‸rejected: true}]\n"), "the record is not rejected"),
 }
 
 CONDITIONS = {

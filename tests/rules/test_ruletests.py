@@ -75,7 +75,7 @@ def test_value_that_outgrows_the_kernel_is_a_fault_of_its_test(monkeypatch: pyte
     def outgrow(*_: object) -> None:
         raise MaskedTooLarge("too large")
 
-    monkeypatch.setattr(TopicPlan, "mask", outgrow)
+    monkeypatch.setattr(TopicPlan, "mask_records", outgrow)
 
     with pytest.raises(RuleSetInvalid) as caught:
         compile_ruleset({"r": FILE.format(at="produce", mask="redact", test="{in: x, out: x}")}, lambda _: "")

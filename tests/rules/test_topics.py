@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiremask.rules.topics import PatternInvalid, TopicFilter, read_pattern
+from wiremask.rules.globs import PatternInvalid, TopicFilter, read_pattern
 
 MATCHES = [
     ("payments", "payments", True),

@@ -1,0 +1,28 @@
+"""What masking came to, told to the metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wiremask.proxy import metrics
+
+if TYPE_CHECKING:
+    from wiremask.rules import TopicPlan
+    from wiremask.rules.records import RecordsOutcome
+
+
+def tell_masked(outcome: RecordsOutcome, plan: TopicPlan) -> None:
+    """Adds what became of the records of one batch; the caller holds `metrics.TELLING`."""
+    at = plan.at
+    for _, part in outcome.parts:
+        for tally, count in ((metrics.masked_values, part.changed), (metrics.unreadable_values, part.unreadable)):
+            if count:
+                tally.counts[at] += count
+        for rule, count in zip(plan.rules, part.masked, strict=True):
+            if count:
+                metrics.masked_fields.counts[rule.name, at] += count
+    for _, failure in outcome.failures:
+        if at == "produce":
+            metrics.refused_values.counts[at] += 1
+        else:
+            metrics.omitted_records.counts[failure.reason.value] += 1
