@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiremask.rules.globs import PatternInvalid, TopicFilter, read_pattern
+from wiremask.rules.globs import PatternInvalid
+from wiremask.rules.topics import TopicFilter, read_pattern
 
 MATCHES = [
     ("payments", "payments", True),
