@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYX := $(shell find protocol rules -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
-.PHONY: demo test test-kube chart check bench bench-smoke image lock clean build
+.PHONY: demo test test-kube chart check fuzz bench bench-smoke image lock clean build
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -39,6 +39,10 @@ check: $(VENV)/.built ## ruff, mypy strict, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+fuzz: $(VENV)/.built ## fuzz what reads strangers' bytes, FUZZ_SECONDS (1800) for each target
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "atheris>=3" || echo "no atheris here: Python targets are fuzzed blindly"
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),1800)
 
 bench: $(VENV)/.built ## kernel and proxy figures, as ratios in one run
 	@PYTHONPATH=tests $(BIN)/python -m bench

@@ -40,6 +40,20 @@ def test_the_first_screen_of_the_readme_names_the_two_commands() -> None:
     assert commands == ["make demo", "make test"]
 
 
+NAMED_TESTS = re.findall(r"(tests/[\w/]+\.py)::(\w+)", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+
+
+def test_every_test_that_the_security_document_names_is_there() -> None:
+    missing = [
+        f"{path}::{name}"
+        for path, name in NAMED_TESTS
+        if f"def {name}(" not in (ROOT / path).read_text(encoding="utf-8")
+    ]
+
+    assert missing == []
+    assert len(NAMED_TESTS) >= 25
+
+
 HEAVY = (
     "aiokafka",
     "anyio",

@@ -1,4 +1,4 @@
-"""Two proxies with the same peers, one without the short way: whatever happens, the broker and the client hear the same."""
+"""Two proxies with the same peers, one without the short and the quick way: whatever happens, the broker and the client hear the same."""
 
 from __future__ import annotations
 
@@ -87,6 +87,7 @@ class Twin:
         """Connects both sides."""
         if not is_short:
             self.connection._shortcut.is_over = True
+            self.connection._quick_way._limit_bytes = 0
         self.client = Socket(self.connection.client)
         while self.upstream.socket is None or self.connection.client.is_held:  # noqa: ASYNC110 - two turns of the loop
             await asyncio.sleep(0)

@@ -1,0 +1,102 @@
+"""JSON that is made to be read otherwise by the proxy than by who reads the topic: masked, or refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.batches import read_batches, write_batch
+from support.kafka_oracle import oracle
+from support.requests import fetch_frame, produce_frame, read_fetched, read_produced
+from support.scripted import fetched, proxied, rules_text
+from wiremask.protocol.errors import ErrorCode
+
+SSN = b"123-45-6789"
+MARKER = b'{"wiremask":"unreadable"}'
+CLEAR = '{"ssn":"123-45-6789"}'
+
+UNREADABLE = {
+    "UTF-16, little end first": CLEAR.encode("utf-16-le"),
+    "UTF-16, big end first": CLEAR.encode("utf-16-be"),
+    "UTF-16 with its mark": CLEAR.encode("utf-16"),
+    "UTF-32": CLEAR.encode("utf-32"),
+    "UTF-8 with a byte order mark": b"\xef\xbb\xbf" + CLEAR.encode(),
+    "NaN": b'{"ssn":"123-45-6789","x":NaN}',
+    "Infinity": b'{"ssn":"123-45-6789","x":-Infinity}',
+    "two documents": CLEAR.encode() * 2,
+    "two documents on two lines": CLEAR.encode() + b"\n" + CLEAR.encode(),
+    "a document and a byte": CLEAR.encode() + b"\0",
+    "a comment": b'/* x */ {"ssn":"123-45-6789"}',
+    "single quotes": b"{'ssn':'123-45-6789'}",
+    "a trailing comma": b'{"ssn":"123-45-6789",}',
+    "an overlong s in the name": b'{"\xc1\xb3sn":"123-45-6789"}',
+    "a lone surrogate": b'{"ssn":"123-45-6789","x":"\\ud800"}',
+    "a raw control character in the name": b'{"s\x00sn":"123-45-6789"}',
+    "an object that does not end": b'{"ssn":"123-45-6789"',
+    "nothing": b"",
+}
+
+MASKED = {
+    "one member": (b'{"ssn":"123-45-6789"}', b'{"ssn":"[redacted]"}'),
+    "an escaped name": (b'{"s\\u0073n":"123-45-6789"}', b'{"s\\u0073n":"[redacted]"}'),
+    "a name of escapes alone": (b'{"\\u0073\\u0073\\u006E":"1"}', b'{"\\u0073\\u0073\\u006E":"[redacted]"}'),
+    "a duplicate member": (b'{"ssn":"123","ssn":"123-45-6789"}', b'{"ssn":"[redacted]","ssn":"[redacted]"}'),
+    "an escaped duplicate": (b'{"ssn":1,"s\\u0073n":"2"}', b'{"ssn":0,"s\\u0073n":"[redacted]"}'),
+    "escapes in the value": (b'{"ssn":"\\u0031\\u0032\\u0033"}', b'{"ssn":"[redacted]"}'),
+    "an object in its place": (b'{"ssn":{"a":"123-45-6789"}}', b'{"ssn":{"a":"[redacted]"}}'),
+    "an array in its place": (b'{"ssn":["123-45-6789"]}', b'{"ssn":["[redacted]"]}'),
+    "space around it": (b' \r\n\t{"ssn" : "123-45-6789"} ', b' \r\n\t{"ssn" : "[redacted]"} '),
+}
+
+
+@pytest.mark.parametrize("value", UNREADABLE.values(), ids=UNREADABLE)
+async def test_what_is_not_strictly_json_is_refused_of_a_producer(value: bytes) -> None:
+    async with proxied(rules_text("produce")) as stage:
+        client = await stage.connect()
+
+        await client.send(produce_frame("payments", write_batch([value])))
+        told = await client.read()
+
+        assert told is not None
+        assert read_produced(told, 9)[0].error_code == ErrorCode.INVALID_RECORD
+        assert await stage.broker.hears_nothing(for_s=0.02)
+
+
+@pytest.mark.parametrize("value", UNREADABLE.values(), ids=UNREADABLE)
+async def test_what_is_not_strictly_json_is_a_marker_to_a_reader(value: bytes) -> None:
+    async with proxied(rules_text("fetch")) as stage:
+        client = await stage.connect()
+
+        await client.send(fetch_frame("payments"))
+        await stage.broker.answer(await stage.broker.asked(), fetched(11, {"payments": {0: write_batch([value])}}))
+        told = await client.read()
+
+        assert told is not None
+        assert values(read_fetched(told, 11)[0].records) == [MARKER]
+
+
+@pytest.mark.parametrize(("value", "expected"), MASKED.values(), ids=MASKED)
+async def test_what_names_the_field_in_another_way_is_masked(value: bytes, expected: bytes) -> None:
+    async with proxied(rules_text("produce")) as stage:
+        client = await stage.connect()
+
+        await client.send(produce_frame("payments", write_batch([value])))
+        asked = await stage.broker.asked()
+
+        (topic,) = oracle("ProduceRequest").decode(asked.body, 9)["topic_data"]
+        assert values(topic["partition_data"][0]["records"]) == [expected]
+
+
+@pytest.mark.parametrize("name", ["SSN", "Ssn", "sSn", "\\u0053SN", "\u017fsn", "s\\u017Fn"])
+async def test_names_in_any_case_are_masked_where_the_rule_ignores_case(name: str) -> None:
+    rules = rules_text("produce").replace("path: $.ssn,", "path: $.ssn, ignoreCase: true,")
+    async with proxied(rules) as stage:
+        client = await stage.connect()
+
+        await client.send(produce_frame("payments", write_batch([f'{{"{name}":"123-45-6789"}}'.encode()])))
+        asked = await stage.broker.asked()
+
+        assert SSN not in asked.frame
+
+
+def values(records: bytes) -> list[bytes | None]:
+    return [record.value for batch in read_batches(records) for record in batch.records]
