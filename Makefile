@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYX := $(shell find protocol rules -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 
-.PHONY: demo test test-kube chart check fuzz bench bench-smoke image lock clean build
+.PHONY: demo test test-kube chart check fuzz bench bench-smoke soak image lock clean build
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,11 +44,18 @@ fuzz: $(VENV)/.built ## fuzz what reads strangers' bytes, FUZZ_SECONDS (1800) fo
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "atheris>=3" || echo "no atheris here: Python targets are fuzzed blindly"
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(FUZZ_SECONDS),1800)
 
-bench: $(VENV)/.built ## kernel and proxy figures, as ratios in one run
-	@PYTHONPATH=tests $(BIN)/python -m bench
+$(VENV)/.bench: $(VENV)/.deps
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check matplotlib || echo "no picture: matplotlib cannot be had"
+	@touch $@
 
-bench-smoke: $(VENV)/.built ## the same in about a minute
-	@PYTHONPATH=tests $(BIN)/python -m bench --smoke
+bench: $(VENV)/.built $(VENV)/.bench ## all figures, as ratios in one run (15 minutes; TARGET=name=host:port,pid adds a proxy)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(TARGET),--target $(TARGET))
+
+bench-smoke: $(VENV)/.built ## a part of them in a minute
+	@PYTHONPATH=tests $(BIN)/python -m bench kernel wire process --smoke
+
+soak: $(VENV)/.built ## masked traffic for 20 minutes; memory must stay level
+	@PYTHONPATH=tests $(BIN)/python -m bench soak --json out/soak.json
 
 chart: $(VENV)/.built ## values.schema.json and the table of values, from helm/wiremask/values.yaml
 	@$(BIN)/python deploy/chart.py

@@ -1,4 +1,4 @@
-"""What a run of the bench prints, and writes as JSON."""
+"""What a run of the bench prints, and writes as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -8,104 +8,96 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from rich import box
+from rich.markup import escape
 from rich.table import Table
-
-from bench import kernel, wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from bench.rows import Failed, Row
     from bench.stats import Spread
 
+COLUMNS = ("part", "what", "median", "min", "max", "unit", "ratio", "to", "95 % interval", "bar", "")
+_LEFT = frozenset({"part", "what", "unit", "to", "bar", ""})
+_BAR_COLOURS = {True: "#4a7a4a", False: "#b04a3a"}
 
-def kernel_table(results: Sequence[kernel.KernelResult]) -> Table:
-    """The kernel against aiokafka and orjson."""
-    table = Table(
-        title=f"Kernel against aiokafka + orjson: 1 KB records, four masks, at least {kernel.BAR:g} times faster",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    for title in (
-        "batches",
-        "kernel ns/record",
-        "other ns/record",
-        "kernel GB/s",
-        "times faster",
-        "95 % interval",
-        "pairs",
-        "",
-    ):
-        table.add_column(title, justify="left" if title in ("batches", "") else "right")
-    for result in results:
-        table.add_row(
-            result.batch,
-            f"{result.ours_ns.median:,.0f}",
-            f"{result.theirs_ns.median:,.0f}",
-            f"{result.rate / 1e9:.2f}",
-            f"{result.ratio.median:.1f}",
-            _interval(result.ratio),
-            str(result.ratio.count),
-            "reached" if result.passed else "MISSED",
+
+def table(rows: Sequence[Row], *, title: str) -> Table:
+    """One line for each row."""
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in COLUMNS:
+        made.add_column(column, justify="left" if column in _LEFT else "right", overflow="fold")
+    for row in rows:
+        ratio = row.ratio
+        made.add_row(
+            row.part,
+            escape(row.name),
+            _figure(row.figure.median),
+            _figure(row.figure.minimum),
+            _figure(row.figure.maximum),
+            row.unit,
+            "" if ratio is None else f"{ratio.median:.2f}",
+            row.to,
+            "" if ratio is None else _interval(ratio),
+            "" if row.bar is None else str(row.bar),
+            "" if row.bar is None else "reached" if row.passed else "MISSED",
         )
-    return table
+    return made
 
 
-def wire_table(report: wire.WireReport) -> Table:
-    """The lanes next to the relay."""
-    confidence = report.results[0].ratio.confidence
-    table = Table(
-        title="Proxy on the wire: its CPU seconds per GB of record values, and the ratio to a plain relay",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    for title in (
-        "batches",
-        "direction",
-        "lane",
-        "CPU s/GB",
-        "min",
-        "max",
-        "times relay",
-        f"{confidence:.0%} interval",
-        "MB/s",
-    ):
-        table.add_column(title, justify="left" if title in ("batches", "direction", "lane") else "right")
-    for result in report.results:
-        table.add_row(
-            result.load,
-            result.direction,
-            result.lane,
-            f"{result.cpu_per_gb.median:.2f}",
-            f"{result.cpu_per_gb.minimum:.2f}",
-            f"{result.cpu_per_gb.maximum:.2f}",
-            f"{result.ratio.median:.2f}",
-            "" if result.lane == wire.BASELINE else _interval(result.ratio),
-            f"{result.mb_per_s.median:.0f}",
-            end_section=result.lane == report.results[-1].lane,
-        )
-    return table
+def _figure(figure: float) -> str:
+    return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:.3g}"
 
 
-def _interval(spread: Spread) -> str:
-    return f"{spread.low:.2f} - {spread.high:.2f}"
+def _interval(ratio: Spread) -> str:
+    text = f"{ratio.low:.2f} - {ratio.high:.2f}"
+    return text if ratio.confidence >= 0.95 else f"{text} ({ratio.confidence:.0%})"
 
 
-def write_json(file: Path, *, kernels: Sequence[kernel.KernelResult], on_the_wire: wire.WireReport | None) -> None:
+def write_json(file: Path, *, rows: Sequence[Row], failed: Sequence[Failed]) -> None:
     """Everything that was measured, and on what."""
     content: dict[str, Any] = {
         "machine": {
             "system": f"{platform.system()} {platform.release()}",
             "processor": _processor(),
             "cores": psutil.cpu_count(),
+            "load": psutil.getloadavg(),
             "python": platform.python_version(),
         },
-        "kernel": [result.as_json() for result in kernels],
-        "wire": None if on_the_wire is None else [result.as_json() for result in on_the_wire.results],
-        "resident_bytes": None if on_the_wire is None else on_the_wire.resident_bytes,
+        "rows": [row.as_json() for row in rows],
+        "failed": [one.as_json() for one in failed],
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def write_picture(file: Path, rows: Sequence[Row]) -> bool:
+    """All ratios with their intervals and bars, by part; False where matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return False
+    compared = [row for row in rows if row.ratio is not None]
+    figure = Figure(figsize=(11, 1.5 + 0.24 * len(compared)))
+    axes = figure.add_subplot()
+    for at, row in enumerate(reversed(compared)):
+        assert row.ratio is not None
+        ratio, colour = row.ratio, "#55606e" if row.bar is None else _BAR_COLOURS[row.passed]
+        axes.plot([ratio.low, ratio.high], [at, at], color=colour, linewidth=2)
+        axes.plot([ratio.median], [at], "o", color=colour, markersize=4)
+        if row.bar is not None:
+            axes.plot([row.bar.limit], [at], "|", color="black", markersize=10)
+    axes.set_yticks(
+        range(len(compared)), [f"{row.part}: {row.name} / {row.to}" for row in reversed(compared)], fontsize=7
+    )
+    axes.set_xscale("log")
+    axes.set_xlabel("ratio: median and interval; the stroke is the bar")
+    axes.grid(visible=True, axis="x", which="both", linewidth=0.3)
+    figure.tight_layout()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=130)
+    return True
 
 
 def _processor() -> str:

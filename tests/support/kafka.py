@@ -210,6 +210,8 @@ class KafkaCluster:
         self.brokers = {node_id: self._make(node_id) for node_id in node_ids}
         self._voters = dict(self.brokers)
         self._settings = dict(settings or {})
+        self.more_listeners: dict[str, tuple[int, int]] = {}
+        """Further plaintext listeners of every broker: name -> bound port, advertised port. Set before the start."""
         self._admin: AdminClient | None = None
 
     @property
@@ -376,6 +378,9 @@ class KafkaCluster:
         if is_voter:
             listeners["CONTROLLER"] = broker.controller_port
         advertised = {"CLIENT": broker.port, "SASL": broker.sasl_port, "RECORDED": broker.relay_port}
+        for name, (bound, shown) in self.more_listeners.items():
+            listeners[name], advertised[name] = bound, shown
+        protocols = {name: "SASL_PLAINTEXT" if name == "SASL" else "PLAINTEXT" for name in (*listeners, "CONTROLLER")}
         users = " ".join(f'user_{user}="{PASSWORD}"' for user in (USER, OTHER_USER))
         login = f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};"
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
@@ -389,9 +394,7 @@ class KafkaCluster:
             ),
             "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items()),
             "advertised.listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in advertised.items()),
-            "listener.security.protocol.map": (
-                "CLIENT:PLAINTEXT,SASL:SASL_PLAINTEXT,RECORDED:PLAINTEXT,CONTROLLER:PLAINTEXT"
-            ),
+            "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
             "inter.broker.listener.name": "CLIENT",
             "controller.listener.names": "CONTROLLER",
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
