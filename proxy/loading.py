@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wiremask.proxy.keyfiles import KeyFiles
 from wiremask.proxy.rulefiles import read_rule_files, watched_directories
 from wiremask.proxy.stepdown import Ruleset, Step
-from wiremask.rules import RuleSetInvalid, compile_ruleset
+from wiremask.rules import OUTPUT_LIMIT_BYTES, RuleSetInvalid, compile_ruleset
 from wiremask.rules.language import digest_of
 
 if TYPE_CHECKING:
@@ -78,12 +78,16 @@ def read_rules(path: Path, *, json_depth: int) -> Plan:
         raise _placed(error, files.directory) from None
 
 
-def compile_files(files: RuleFiles, *, env: Mapping[str, str], json_depth: int) -> Attempt:
+def compile_files(
+    files: RuleFiles, *, env: Mapping[str, str], json_depth: int, output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+) -> Attempt:
     """Compiles rule files that are read; a fault is part of what it returns."""
     keys = KeyFiles(env)
     plan, invalid = None, None
     try:
-        plan = compile_ruleset(files.texts, keys.resolve, json_depth=json_depth, run_tests=True)
+        plan = compile_ruleset(
+            files.texts, keys.resolve, json_depth=json_depth, output_limit_bytes=output_limit_bytes, run_tests=True
+        )
     except RuleSetInvalid as error:
         invalid = _placed(error, files.directory)
     return Attempt(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from wiremask.protocol.batch import Batch, BatchSpan, read_header, split_batches
 from wiremask.protocol.errors import DecompressedTooLarge, InvalidRecords
 from wiremask.proxy import metrics
-from wiremask.proxy.tally import tell_masked
+from wiremask.proxy.tally import tell_masked, tell_observed
 from wiremask.rules.outcome import MaskedTooLarge
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from wiremask.protocol.legacy import MessageSet
     from wiremask.proxy.budget import Claim
     from wiremask.rules import Failure, TopicPlan
-    from wiremask.rules.records import PartName, RecordsOutcome
+    from wiremask.rules.observers import Observation
+    from wiremask.rules.records import PartName, Records, RecordsOutcome
 
 BATCH_MAGIC = 2
 
@@ -68,23 +69,31 @@ class Work:
         charge: takes account of memory until the claim that it gives is released.
     """
 
-    __slots__ = ("_done", "charge", "is_final", "limit_bytes")
+    __slots__ = ("_done", "_observed", "charge", "is_final", "limit_bytes")
 
     def __init__(self, *, limit_bytes: int, is_final: bool, charge: Callable[[int], Claim]) -> None:
         self.limit_bytes = limit_bytes
         self.is_final = is_final
         self.charge = charge
         self._done: list[tuple[TopicPlan, RecordsOutcome]] = []
+        self._observed: list[tuple[TopicPlan, list[Observation]]] = []
 
     def count(self, outcome: RecordsOutcome, plan: TopicPlan) -> None:
         """Adds what became of one batch."""
         self._done.append((plan, outcome.counts()))
+
+    def observe(self, records: Records, plan: TopicPlan) -> None:
+        """Adds what the rules would do to a batch that only observe."""
+        if plan.observers:
+            self._observed.append((plan, [observer.observe(records) for observer in plan.observers]))
 
     def tell(self) -> None:
         """Adds it all to the metrics."""
         with metrics.TELLING:
             for plan, outcome in self._done:
                 tell_masked(outcome, plan)
+            for plan, observations in self._observed:
+                tell_observed(observations, plan.at)
 
 
 def mask_produced(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | None:
@@ -168,6 +177,7 @@ def _mask(
 ) -> bytes | memoryview:
     expanded = work.charge(len(memoryview(batch.section))) if is_compressed else None
     try:
+        work.observe(batch, plan)
         outcome = plan.mask_records(batch)
         work.count(outcome, plan)
         if outcome.is_unchanged:

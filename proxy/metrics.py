@@ -61,6 +61,16 @@ unreadable_values = Tally(
 omitted_records = Tally(
     "wiremask_omitted_records_total", "Records that a fetch left out, by what could not be done with them.", "reason"
 )
+observed_fields = Tally(
+    "wiremask_observed_total", "Fields that a rule in mode observe would mask.", "rule", "field", "at"
+)
+observed_failures = Tally(
+    "wiremask_observed_failures_total",
+    "Records of which a part could not be masked, if a rule in mode observe were enforced.",
+    "rule",
+    "reason",
+    "at",
+)
 refused_partitions = Counter(
     "wiremask_refused_partitions_total", "Partitions of a request or response that were refused.", ["at", "code"]
 )

@@ -17,6 +17,7 @@ import contextlib
 import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,7 +30,7 @@ from wiremask.proxy.model import Seconds, Section
 from wiremask.proxy.rulefiles import read_rule_files
 from wiremask.proxy.stepdown import take_step
 from wiremask.proxy.watch import DirectoryWatch
-from wiremask.rules import RuleSetInvalid
+from wiremask.rules import OUTPUT_LIMIT_BYTES, RuleSetInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,17 +86,22 @@ class RuleSource:
     current: RuleSnapshot
 
     def __init__(
-        self, config: RulesConfig, *, json_depth: int, health: Health, env: Mapping[str, str] = os.environ
+        self,
+        config: RulesConfig,
+        *,
+        json_depth: int,
+        output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
+        health: Health,
+        env: Mapping[str, str] = os.environ,
     ) -> None:
         self._config = config
-        self._json_depth = json_depth
+        self._compile = partial(compile_files, env=env, json_depth=json_depth, output_limit_bytes=output_limit_bytes)
         self._health = health
-        self._env = env
         self._wake = asyncio.Event()
         self._is_asked = False
         self._refused: Attempt | None = None
         before = None if config.baseline is None else read_baseline(config.baseline)
-        self._applied = self._judge(compile_files(read_rule_files(config.path), env=env, json_depth=json_depth), before)
+        self._applied = self._judge(self._compile(read_rule_files(config.path)), before)
         if self._applied.plan is None:
             raise self._applied.invalid or AssertionError("no plan and no reason")
         if config.baseline is not None and before is None:
@@ -166,7 +172,7 @@ class RuleSource:
         for known in (self._applied, refused):
             if known is not None and known.is_of(files):
                 return known
-        return self._judge(compile_files(files, env=self._env, json_depth=self._json_depth), self._applied.ruleset)
+        return self._judge(self._compile(files), self._applied.ruleset)
 
     def _judge(self, attempt: Attempt, before: Ruleset | None) -> Attempt:
         """Takes the plan from an attempt that may not follow the ruleset before it; else keeps that it follows."""
@@ -232,3 +238,6 @@ class RuleSource:
         )
         metrics.ruleset_generation.set(generation)
         metrics.ruleset_rules.set(len(plan.rules))
+        for rule in plan.rules:
+            if rule.observes:
+                _log.info("rule observes only", rule=rule.name, generation=generation)

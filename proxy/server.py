@@ -27,6 +27,7 @@ from wiremask.proxy.tasks import Tasks
 from wiremask.proxy.tls import TlsUnusable
 from wiremask.proxy.topics import TopicNames
 from wiremask.proxy.upstream import Upstream
+from wiremask.rules import OUTPUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from wiremask.proxy.config import Config
@@ -65,7 +66,12 @@ def _settle_allocator() -> None:
 async def _serve(config: Config) -> int:
     tasks = Tasks()
     health = Health()
-    rules = RuleSource(config.rules, json_depth=config.limits.json_depth, health=health)
+    rules = RuleSource(
+        config.rules,
+        json_depth=config.limits.json_depth,
+        output_limit_bytes=min(config.limits.decompressed_bytes, OUTPUT_LIMIT_BYTES),
+        health=health,
+    )
     try:
         upstream = Upstream(config.upstream, connect_seconds=config.limits.connect_seconds)
         listeners = [Listener(listener) for listener in config.listeners]

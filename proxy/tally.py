@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING
 from wiremask.proxy import metrics
 
 if TYPE_CHECKING:
-    from wiremask.rules import TopicPlan
+    from collections.abc import Iterable
+
+    from wiremask.rules import Direction, TopicPlan
+    from wiremask.rules.observers import Observation
     from wiremask.rules.records import RecordsOutcome
+
+
+def tell_observed(observations: Iterable[Observation], at: Direction) -> None:
+    """Adds what rules would do that only observe; the caller holds `metrics.TELLING`."""
+    for observation in observations:
+        for field, count in observation.masked.items():
+            metrics.observed_fields.counts[observation.rule, field, at] += count
+        for reason, count in observation.failed.items():
+            metrics.observed_failures.counts[observation.rule, reason, at] += count
 
 
 def tell_masked(outcome: RecordsOutcome, plan: TopicPlan) -> None:

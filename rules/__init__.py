@@ -29,6 +29,7 @@ README.md beside this file is the reference of the language.
 
 from wiremask.rules.condition import Client
 from wiremask.rules.errors import KeyUnavailable, RuleError, RulesClash, RuleSetInvalid
+from wiremask.rules.jsonmask import OUTPUT_LIMIT_BYTES
 from wiremask.rules.keys import KeyReference
 from wiremask.rules.language import compile_ruleset
 from wiremask.rules.outcome import Failure, Outcome, Reason
@@ -36,6 +37,7 @@ from wiremask.rules.plan import ClientPlan, Plan, TopicPlan
 from wiremask.rules.rule import Direction, Field, Rule
 
 __all__ = [
+    "OUTPUT_LIMIT_BYTES",
     "Client",
     "ClientPlan",
     "Direction",

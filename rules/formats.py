@@ -6,11 +6,12 @@ A text goes through the JSON kernel as a string at `$`, so that every mask does 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from wiremask.rules.errors import RulesClash
 from wiremask.rules.jsonmask import OUTPUT_LIMIT_BYTES, JsonMasker
+from wiremask.rules.markers import Markers
 from wiremask.rules.outcome import Detail, MaskedTooLarge
 from wiremask.rules.texts import quote, unquote
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from wiremask.rules.masks import OnUnreadable
     from wiremask.rules.outcome import Failure, Outcome
     from wiremask.rules.rule import Format
-
-JSON_MARKER = b'{"wiremask":"unreadable"}'
-TEXT_MARKER = b'"[unreadable]"'
 
 _JSON_BEYOND_LIMITS = {Detail.TOO_DEEP, Detail.LONE_SURROGATE, Detail.BYTE_ORDER_MARK}
 """What is JSON to other readers: it must not pass as text, where the rules have other masks or none."""
@@ -51,6 +49,7 @@ class Setting:
         rules: how many rules act.
         json_depth: objects and arrays that may be open at once.
         topic: for masks that bind their outputs to it.
+        markers: what stands for an unreadable value.
         on_unreadable: whether an unreadable value is refused or replaced by the marker.
         output_limit_bytes: bound for the masked values of one batch together.
     """
@@ -58,6 +57,7 @@ class Setting:
     rules: int
     json_depth: int
     topic: str = ""
+    markers: Markers = field(default_factory=Markers)
     on_unreadable: OnUnreadable = "reject"
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
 
@@ -83,7 +83,7 @@ def make_masker(form: Format, selections: Sequence[Selection], setting: Setting)
     """
     match form:
         case "json":
-            return _json(selections, setting, JSON_MARKER)
+            return _json(selections, setting, setting.markers.json)
         case "text":
             return TextMasker(selections, setting)
         case "auto":
@@ -108,7 +108,7 @@ class TextMasker:
     def __init__(self, selections: Sequence[Selection], setting: Setting) -> None:
         # Only these select a value that is one string; the others belong to the JSON that `auto` takes too.
         whole = [selection for selection in selections if not selection.path]
-        self._strings = _json(whole, setting, TEXT_MARKER)
+        self._strings = _json(whole, setting, setting.markers.text)
 
     def mask(self, buffer: Buffer, values: array[int], /) -> Outcome:
         """Masks a batch: see JsonMasker.mask. The span (0, -1) is a text that became null."""
@@ -120,9 +120,10 @@ class AutoMasker:
     """Masks values that are JSON as JSON, and the others as texts."""
 
     def __init__(self, selections: Sequence[Selection], setting: Setting) -> None:
-        self._json = _json(selections, replace(setting, on_unreadable="reject"), JSON_MARKER)
+        self._json = _json(selections, replace(setting, on_unreadable="reject"), setting.markers.json)
         self._text = TextMasker(selections, setting)
         self._redacts = setting.on_unreadable == "redact"
+        self._marker = setting.markers.json
         self._limit = setting.output_limit_bytes
 
     def mask(self, buffer: Buffer, values: array[int], /) -> Outcome:
@@ -147,9 +148,9 @@ class AutoMasker:
             spans[2 * index : 2 * index + 2] = array("i", (start + offset if start >= 0 else start, length))
         values = json.values + text.values
         for failure in beyond if self._redacts else ():
-            spans[2 * failure.index : 2 * failure.index + 2] = array("i", (len(values), len(JSON_MARKER)))
+            spans[2 * failure.index : 2 * failure.index + 2] = array("i", (len(values), len(self._marker)))
         if self._redacts and beyond:
-            values += JSON_MARKER
+            values += self._marker
         if len(values) > self._limit:
             raise MaskedTooLarge("the masked values of a batch outgrew the limit")
         failures = [failure for failure in json.failures if failure.rule >= 0]

@@ -11,7 +11,7 @@ to `known` (or add it there) and read it where its mapping is read.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from wiremask.rules.automaton import AutomatonTooLarge
@@ -20,6 +20,7 @@ from wiremask.rules.errors import Faults, Mark, RuleError, RulesClash, RuleSetIn
 from wiremask.rules.fields import Ground, read_key, read_value
 from wiremask.rules.globs import PatternInvalid
 from wiremask.rules.headerfields import read_headers
+from wiremask.rules.jsonmask import OUTPUT_LIMIT_BYTES
 from wiremask.rules.keyring import KeyRing
 from wiremask.rules.metadata import Metadata, read_metadata, read_name
 from wiremask.rules.plan import Plan, TopicPlan
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wiremask.rules.keys import KeyReference
+    from wiremask.rules.markers import Markers
     from wiremask.rules.masks import FailurePolicy
 
 API_VERSION = "wiremask.dev/v1"
@@ -67,6 +69,7 @@ RULE = Words(
     required=("name", "topics", "at"),
 )
 WHEN = Words(of="`when`", known=("client",), later=("record",))
+MODES = ("enforce", "observe")
 POLICIES = ("reject", "redact", "omit")
 
 
@@ -99,6 +102,7 @@ def compile_ruleset(
     resolve_key: Callable[[KeyReference], str] | None,
     *,
     json_depth: int = 64,
+    output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
     run_tests: bool = True,
 ) -> Plan:
     """Reads, checks and compiles a ruleset.
@@ -108,6 +112,7 @@ def compile_ruleset(
         resolve_key: gives the text of a key, `base64:...` or `hex:...`; raises KeyUnavailable. Called once for each
             declared key, used or not. None: no key is asked for; such a plan is to be compared and never to mask.
         json_depth: objects and arrays within one another that a value may have.
+        output_limit_bytes: what a part of one batch may be masked to.
         run_tests: whether the tests in the rules run.
 
     Raises:
@@ -131,14 +136,20 @@ def compile_ruleset(
             _read_rule(node, reading, file.faults)
     _check_standards(reading)
     for rule, tests, faults in reading.rules:
-        _try_rule(rule, tests if run_tests else (), faults, json_depth)
+        _try_rule(rule, tests if run_tests else (), faults, json_depth, reading.metadata.markers)
     errors = sorted(error for faults in everything for error in faults.found)
     if errors:
         raise RuleSetInvalid(errors)
     rules = [rule for rule, _, _ in reading.rules]
     if not rules:
         raise _refuse(min(sources), "no file of the ruleset has `rules`; add some, or nothing would be masked")
-    plan = Plan(metadata=reading.metadata, digest=digest_of(sources), rules=rules, json_depth=json_depth)
+    plan = Plan(
+        metadata=reading.metadata,
+        digest=digest_of(sources),
+        rules=rules,
+        json_depth=json_depth,
+        output_limit_bytes=output_limit_bytes,
+    )
     _try_topics(plan)
     return plan
 
@@ -193,8 +204,7 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
     topics = _read_topics(members, faults)
     at = _read_directions(members, faults)
     mode = member(members, "mode")
-    if mode is not None:
-        read_word(mode, "mode", ("enforce",), faults, later=("observe",))
+    observes = mode is not None and read_word(mode, "mode", MODES, faults) == "observe"
     client = _read_when(members, faults)
     undo = _read_reversible(members, reading, faults)
     value, key, headers = member(members, "value"), member(members, "key"), member(members, "headers")
@@ -228,6 +238,7 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
         key=key_part,
         headers=header_fields or (),
         client=client,
+        observes=observes,
         on_unreadable=on_unreadable,
         on_unmaskable=on_unmaskable,
     )
@@ -344,11 +355,11 @@ def _check_standards(reading: _Reading) -> None:
         faults_of[act.rule.name].add(act.mark, message)
 
 
-def _try_rule(rule: Rule, tests: tuple[RuleTest, ...], faults: Faults, json_depth: int) -> None:
-    """Compiles a rule alone and runs its tests."""
+def _try_rule(rule: Rule, tests: tuple[RuleTest, ...], faults: Faults, json_depth: int, markers: Markers) -> None:
+    """Compiles a rule alone, as if it were enforced, and runs its tests."""
     at: Direction = "produce" if "produce" in rule.at else "fetch"
     try:
-        plan = TopicPlan([rule], at, json_depth=json_depth)
+        plan = TopicPlan([replace(rule, observes=False)], at, json_depth=json_depth, markers=markers)
     except RulesClash:
         faults.add(Mark(rule.line, rule.column), "the paths of this rule multiply; write fewer `..` and `*`")
         return

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, cast
 
+from wiremask.rules.markers import Markers, read_markers
 from wiremask.rules.shape import Words, member, read_items, read_members, read_switch, read_text, read_word
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ STANDARDS: tuple[Standard, ...] = ("pci-dss", "hipaa-safe-harbor")
 
 METADATA = Words(
     of="`metadata`",
-    known=("name", "irreversible", "standards", "allowWeaker"),
+    known=("name", "irreversible", "standards", "allowWeaker", "markers"),
     required=("name",),
 )
 ALLOW_WEAKER = Words(of="`allowWeaker`", known=("from", "reason"), required=("from", "reason"))
@@ -47,12 +48,14 @@ class Metadata:
     Attributes:
         irreversible: one of the files says so, and it holds for all.
         standards: those that any file names, and all rules must obey.
+        markers: what stands for what cannot be read.
     """
 
     name: str = ""
     irreversible: bool = False
     standards: frozenset[Standard] = frozenset()
     allow_weaker: AllowWeaker | None = None
+    markers: Markers = field(default_factory=Markers)
 
 
 def read_metadata(node: Node, before: Metadata, faults: Faults) -> Metadata:
@@ -72,6 +75,11 @@ def read_metadata(node: Node, before: Metadata, faults: Faults) -> Metadata:
         faults.add(members["allowWeaker"].mark, "another file has `allowWeaker` already; delete one of the two")
     elif allowed is not None:
         metadata = replace(metadata, allow_weaker=_read_allow_weaker(allowed, faults))
+    markers = member(members, "markers")
+    if markers is not None and before.markers != Markers():
+        faults.add(members["markers"].mark, "another file has `markers` already; delete one of the two")
+    elif markers is not None:
+        metadata = replace(metadata, markers=read_markers(markers, faults))
     name_node = member(members, "name")
     name = None if name_node is None else read_name(name_node, "the name of a ruleset", faults)
     if name_node is not None and name is not None:

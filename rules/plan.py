@@ -14,7 +14,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from wiremask.rules.condition import NOBODY, Client
+from wiremask.rules.errors import RulesClash
 from wiremask.rules.formats import Setting
+from wiremask.rules.jsonmask import OUTPUT_LIMIT_BYTES
+from wiremask.rules.markers import Markers
+from wiremask.rules.observers import Observer, split
 from wiremask.rules.outcome import unchanged
 from wiremask.rules.parts import header_masker, key_masker, value_masker
 from wiremask.rules.records import RecordsOutcome
@@ -49,12 +53,30 @@ class TopicPlan:
     Attributes:
         rules: the rules that act, in order of precedence. An outcome counts by, and a failure names, the position here.
         at: the direction.
+        observers: the rules among them that only observe, ready to.
     """
 
-    __slots__ = ("_headers", "_json_depth", "_keeping", "_keys", "_topic", "_values", "at", "rules")
+    __slots__ = ("_headers", "_keeping", "_keys", "_setting", "_values", "at", "observers", "rules")
 
-    def __init__(self, rules: Sequence[Rule], at: Direction, *, json_depth: int, topic: str = "") -> None:
-        """Compiles the rules; `topic` is for masks that bind their outputs to it.
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        at: Direction,
+        *,
+        json_depth: int,
+        topic: str = "",
+        markers: Markers | None = None,
+        output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
+    ) -> None:
+        """Compiles the rules.
+
+        Args:
+            rules: in order of precedence.
+            at: the direction.
+            json_depth: objects and arrays that may be open at once.
+            topic: for masks that bind their outputs to it.
+            markers: what stands for unreadable parts; None for the usual ones.
+            output_limit_bytes: bound for what a part of one batch is masked to.
 
         Raises:
             RulesClash: the paths of these rules multiply beyond what the kernel should hold, or some read the value as
@@ -62,12 +84,23 @@ class TopicPlan:
         """
         self.rules = tuple(rules)
         self.at = at
-        self._json_depth, self._topic = json_depth, topic
+        self._setting = Setting(
+            rules=len(self.rules),
+            json_depth=json_depth,
+            topic=topic,
+            markers=markers or Markers(),
+            output_limit_bytes=output_limit_bytes,
+        )
         self._keeping: TopicPlan | None = None
-        setting = Setting(rules=len(self.rules), json_depth=json_depth, topic=topic)
-        self._values = value_masker(self.rules, at, setting)
-        self._keys = key_masker(self.rules, at, setting)
-        self._headers = header_masker(self.rules, at, setting)
+        enforced = [rule.without_parts() if rule.observes else rule for rule in self.rules]
+        self._values = value_masker(enforced, at, self._setting)
+        self._keys = key_masker(enforced, at, self._setting)
+        self._headers = header_masker(enforced, at, self._setting)
+        self.observers = tuple(
+            Observer(rule, self._observing(enforced[:position], rule))
+            for position, rule in enumerate(self.rules)
+            if rule.observes
+        )
 
     @property
     def keeping(self) -> TopicPlan:
@@ -81,8 +114,27 @@ class TopicPlan:
                 )
                 for rule in self.rules
             ]
-            self._keeping = TopicPlan(rules, self.at, json_depth=self._json_depth, topic=self._topic)
+            self._keeping = self._like(rules)
         return self._keeping
+
+    def _observing(self, before: Sequence[Rule], rule: Rule) -> TopicPlan:
+        """What an observing rule would do behind the rules before it; alone, where it cannot act with those."""
+        try:
+            return self._like([*before, *split(rule)])
+        except RulesClash:
+            return self._like(split(rule))
+
+    def _like(self, rules: Sequence[Rule]) -> TopicPlan:
+        """A plan of other rules that is like this one in all else."""
+        setting = self._setting
+        return TopicPlan(
+            rules,
+            self.at,
+            json_depth=setting.json_depth,
+            topic=setting.topic,
+            markers=setting.markers,
+            output_limit_bytes=setting.output_limit_bytes,
+        )
 
     @property
     def masks_headers(self) -> bool:
@@ -147,17 +199,27 @@ class Plan:
         "_json_depth",
         "_lock",
         "_matches",
+        "_output_limit_bytes",
         "_programs",
         "digest",
         "metadata",
         "rules",
     )
 
-    def __init__(self, *, metadata: Metadata, digest: str, rules: Sequence[Rule], json_depth: int) -> None:
+    def __init__(
+        self,
+        *,
+        metadata: Metadata,
+        digest: str,
+        rules: Sequence[Rule],
+        json_depth: int,
+        output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
+    ) -> None:
         self.metadata = metadata
         self.digest = digest
         self.rules = tuple(rules)
         self._json_depth = json_depth
+        self._output_limit_bytes = output_limit_bytes
         self._by_direction: dict[Direction, tuple[int, ...]] = {
             "produce": tuple(number for number, rule in enumerate(self.rules) if "produce" in rule.at),
             "fetch": tuple(number for number, rule in enumerate(self.rules) if "fetch" in rule.at),
@@ -267,7 +329,14 @@ class Plan:
         return topic if self._binding and any(max(part, ~part) in self._binding for part in parts) else ""
 
     def _compile(self, at: Direction, parts: Parts, topic: str) -> TopicPlan:
-        program = TopicPlan([self._rule(part) for part in parts], at, json_depth=self._json_depth, topic=topic)
+        program = TopicPlan(
+            [self._rule(part) for part in parts],
+            at,
+            json_depth=self._json_depth,
+            topic=topic,
+            markers=self.metadata.markers,
+            output_limit_bytes=self._output_limit_bytes,
+        )
         return self._remember(self._programs, (at, parts, topic), program, PROGRAMS_REMEMBERED)
 
     def _rule(self, part: int) -> Rule:

@@ -89,6 +89,7 @@ class Rule:
         key: what happens to keys; None if nothing does.
         headers: in order of precedence, the first that matches a header's name decides it.
         client: what must hold of the client for the rule to act; None if it acts for every client.
+        observes: it counts what it would mask, and changes nothing.
         on_unreadable: what a record comes to of which a part is not of its format.
         on_unmaskable: what a record comes to of which a field has a type that its mask does not take.
     """
@@ -104,6 +105,7 @@ class Rule:
     key: Part | None = None
     headers: tuple[HeaderField, ...] = ()
     client: Condition | None = None
+    observes: bool = False
     on_unreadable: FailurePolicy = "reject"
     on_unmaskable: FailurePolicy = "reject"
 
@@ -117,6 +119,10 @@ class Rule:
         """The masks of all parts."""
         fields = self.fields + (self.key.fields if self.key is not None else ())
         return tuple(one.mask for one in fields) + tuple(one.mask for one in self.headers)
+
+    def without_parts(self) -> Rule:
+        """The rule with nothing to mask."""
+        return replace(self, fields=(), key=None, headers=())
 
     def masking(self) -> Rule | None:
         """The rule without what exempts; None if it exempts only."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, cast
 
+from wiremask.rules.nodejson import node_json
 from wiremask.rules.onerecord import OneRecord
 from wiremask.rules.outcome import MaskedTooLarge
 from wiremask.rules.shape import Words, expected, member, read_items, read_members, read_switch, read_word
-from wiremask.rules.source import Broken, Mapping, Node, Scalar
+from wiremask.rules.source import Mapping, Node, Scalar
 from wiremask.rules.source import Sequence as ItemSequence
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _read_test(node: Node, faults: Faults) -> RuleTest | None:
     if word != "out" and read_switch(wanted, word, faults) is False:
         faults.add(wanted.mark, f"`{word}` is true where it stands; write `out` instead")
         return None
-    if part is None or _text(given) is None or _text(wanted) is None:
+    if part is None or node_json(given) is None or node_json(wanted) is None:
         return None
     return RuleTest(
         part=cast("PartName", part),
@@ -153,7 +154,7 @@ def _value(node: Node, form: Format, faults: Faults) -> bytes | None:
     if form == "text":
         expected(node, "values of `format: text` are texts; quote it", faults)
         return None
-    return (_text(node) or "").encode("utf-8")
+    return (node_json(node) or "").encode("utf-8")
 
 
 def _read(masked: bytes | None, wanted: Node | None, form: Format) -> object:
@@ -166,25 +167,6 @@ def _read(masked: bytes | None, wanted: Node | None, form: Format) -> object:
         return json.loads(masked, parse_int=_Number, parse_float=_Number)
     except ValueError:
         return masked  # a text where JSON is expected: it equals nothing
-
-
-def _text(node: Node) -> str | None:
-    """The node as JSON text, numbers as they are written; None if any part of it is broken."""
-    match node:
-        case Broken():
-            return None
-        case Scalar(kind="text", text=text):
-            return json.dumps(text, ensure_ascii=False)
-        case Scalar(text=text):
-            return text
-        case ItemSequence(items=items):
-            parts = [_text(item) for item in items]
-            return None if None in parts else f"[{','.join(part for part in parts if part is not None)}]"
-        case Mapping(entries=entries):
-            members = [(entry.key, _text(entry.value)) for entry in entries]
-            if any(value is None for _, value in members):
-                return None
-            return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{value}" for key, value in members) + "}"
 
 
 def _difference(wanted: Node, masked: object) -> tuple[Mark, str] | None:

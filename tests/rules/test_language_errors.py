@@ -118,6 +118,25 @@ YAML = {
     "too deep": (START + "rules: " + "[" * 99 + "‸[", "nested deeper than 100"),
 }
 
+MARKERS = {
+    "markers is a text": (
+        START.replace("t}", "t, markers: ‸gone}") + RULE.removeprefix(START),
+        "`markers` is a mapping",
+    ),
+    "unknown marker": (
+        START.replace("t}", "t, markers: {‸txt: gone}}") + RULE.removeprefix(START),
+        "did you mean `text`?",
+    ),
+    "marker of texts": (
+        START.replace("t}", "t, markers: {text: ‸7}}") + RULE.removeprefix(START),
+        "the marker of texts is a text; quote it",
+    ),
+    "marker that is long": (
+        START.replace("t}", f"t, markers: {{json: ‸[{'x' * 1023}]}}}}") + RULE.removeprefix(START),
+        "a marker has at most 1024 characters",
+    ),
+}
+
 HEADS = {
     "text for a file": ("‸hello", "a ruleset file is a mapping"),
     "list for a file": ("‸- a\n", "a ruleset file is a mapping"),
@@ -213,7 +232,6 @@ RULES = {
     "unknown direction": (RULE.replace("[produce]", "[‸consume]"), "write one of `produce`, `fetch`"),
     "mistyped direction": (RULE.replace("[produce]", "[‸Produce]"), "did you mean `produce`?"),
     "direction twice": (RULE.replace("[produce]", "[fetch, ‸fetch]"), "stands in the list already"),
-    "mode observe": (with_rule("    mode: ‸observe\n"), "`mode: observe` is not supported yet"),
     "unknown mode": (with_rule("    mode: ‸enforced\n"), "did you mean `enforce`?"),
     "policy omit at produce": (with_rule("    onUnreadable: ‸omit\n"), "a producer's record is not left out"),
     "policy omit in both directions": (
@@ -667,7 +685,7 @@ CONDITIONS = {
 CASES = {
     f"{section}: {name}": case
     for section, cases in {
-        "yaml": YAML, "head": HEADS, "keys": KEYS, "rule": RULES, "value": VALUES, "path": PATHS, "mask": MASKS,
+        "yaml": YAML, "head": HEADS, "markers": MARKERS, "keys": KEYS, "rule": RULES, "value": VALUES, "path": PATHS, "mask": MASKS,
         "test": TESTS, "when": CONDITIONS,
     }.items()
     for name, case in cases.items()
