@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from wiremask.rules.acts import Act, Acts
 from wiremask.rules.datakinds import KINDS, is_of_standard, kind_by_name
+from wiremask.rules.masks import Keep
 from wiremask.rules.reach import is_emptied
+from wiremask.rules.traits import tells_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from wiremask.rules.rule import Direction, Rule
 
 Kind = Literal["warning", "note"]
-Code = Literal["condition", "clientId", "never", "unreachable", "overlap", "data"]
+Code = Literal["condition", "clientId", "never", "unreachable", "overlap", "data", "key", "observe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class Finding:
 def find(plan: Plan) -> tuple[Finding, ...]:
     """All findings about a ruleset: rule by rule, then the overlaps."""
     acts = Acts(plan.rules)
-    found = [finding for rule in plan.rules for finding in (*_of_condition(rule), *_of_topics(rule))]
+    found = [finding for rule in plan.rules for finding in (*_of_condition(rule), *_of_topics(rule), *_of_key(rule))]
     unsaid = _unsaid(plan.rules, sorted(plan.metadata.standards))
     return (*found, *unsaid, *_unreachable(plan.rules, acts), *_overlaps(acts))
 
@@ -66,7 +68,7 @@ def _of_condition(rule: Rule) -> Iterator[Finding]:
             rule, "condition", f"the condition of rule {rule.name} is always {said}; delete it, or correct it"
         )
     elif "clientId" in condition.uses:
-        exempts = len(rule.masking_fields) < len(rule.fields)
+        exempts = any(isinstance(mask, Keep) for mask in rule.masks)
         does, name = ("exempts", "that name") if exempts else ("masks", "another name")
         yield _finding(
             rule,
@@ -90,6 +92,23 @@ def _of_topics(rule: Rule) -> Iterator[Finding]:
             "never",
             f"`exceptTopics` of rule {rule.name} takes all of its topics {pattern.text}; delete the pattern",
         )
+
+
+def _of_key(rule: Rule) -> Iterator[Finding]:
+    masks = [] if rule.key is None else [one.mask for one in rule.key.fields if not isinstance(one.mask, Keep)]
+    if rule.observes:
+        yield _finding(rule, "observe", f"rule {rule.name} observes only: it changes nothing yet", kind="note")
+    if not masks:
+        return
+    if "produce" not in rule.at:
+        message = f"rule {rule.name} masks keys at fetch: readers that join or compact by key do so by the masked ones"
+    else:
+        message = f"rule {rule.name} masks keys: partitions were chosen by the clear ones, and compaction goes by these"
+        if not all(tells_apart(mask) for mask in masks):
+            message += "; several keys become one, and compaction keeps one record for all; use hash or token"
+        if rule.client is not None:
+            message += "; it does so for some clients only, so that one key has two forms"
+    yield _finding(rule, "key", message)
 
 
 def _unsaid(rules: Iterable[Rule], standards: Sequence[Standard]) -> Iterator[Finding]:

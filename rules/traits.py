@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wiremask.rules.masks import Chain, Email, Encrypt, Fpe, Keep, Mask
+from wiremask.rules.masks import Chain, Email, Encrypt, Fpe, Hash, IpScramble, Keep, Mask, Token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,17 @@ def is_reversible(mask: Mask) -> bool:
 def is_deterministic(mask: Mask) -> bool:
     """Whether equal values always come out equal."""
     return all(part.deterministic for part in parts(mask) if isinstance(part, Encrypt))
+
+
+def tells_apart(mask: Mask) -> bool:
+    """Whether values that differ come out different, but for chance."""
+    match mask:
+        case Chain(masks=masks):
+            return all(tells_apart(one) for one in masks)
+        case Email(local=local, domain=domain):
+            return tells_apart(local) and tells_apart(domain)
+        case _:
+            return isinstance(mask, Keep | Hash | Token | Fpe | Encrypt | IpScramble)
 
 
 def binds_topic(mask: Mask) -> bool:

@@ -93,3 +93,43 @@ def test_notes_which_rule_wins_where_two_overlap() -> None:
 
 def test_nothing_is_found_where_two_rules_do_the_same() -> None:
     assert found(first("{path: $.a, mask: redact}", more=CONDITION), LATER) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "at", "words", "others"),
+    [
+        ("{hash: {key: pii}}", "produce", ["compaction goes by these"], ["become one", "two forms"]),
+        ("redact", "produce", ["compaction goes by these", "several keys become one"], ["two forms"]),
+        ("[{truncate: 4}, {hash: {key: pii}}]", "produce", ["several keys become one"], ["two forms"]),
+        ("redact", "fetch", ["masks keys at fetch"], ["compaction goes by", "become one"]),
+    ],
+    ids=["hash", "redact", "list", "fetch"],
+)
+def test_warns_of_masked_keys(key: str, at: str, words: list[str], others: list[str]) -> None:
+    (finding,) = found(
+        f"{{name: r, topics: [t], at: [{at}], key: {{format: text, fields: [{{path: $, mask: {key}}}]}}}}\n"
+        "keys: {pii: {env: PII}}"
+    )
+
+    assert (finding.kind, finding.code, finding.rule) == ("warning", "key", "r")
+    assert all(word in finding.message for word in words)
+    assert not any(word in finding.message for word in others)
+
+
+def test_warns_of_keys_masked_for_some_clients_and_not_of_those_that_are_kept() -> None:
+    key = "key: {format: text, fields: [{path: $, mask: %s}]}"
+
+    (masked,) = found("{name: r, topics: [t], at: [produce], " + CONDITION + key % "redact" + "}")
+
+    assert "one key has two forms" in masked.message
+    assert found("{name: r, topics: [t], at: [produce], " + key % "keep" + "}") == []
+
+
+def test_notes_rules_that_observe_only() -> None:
+    (finding,) = found(
+        "{name: r, topics: [t], at: [fetch], mode: observe, value: {fields: [{path: $.a, mask: redact}]}}"
+    )
+
+    assert (finding.kind, finding.code, finding.message) == (
+        "note", "observe", "rule r observes only: it changes nothing yet"
+    )  # fmt: skip
