@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import wiremask.protocol.messages as package
+from support.decoded import CASES, MESSAGES
 from support.kafka_oracle import join, oracle
 from wiremask.protocol.api import APIS, Mode
 from wiremask.protocol.errors import MalformedMessage
 from wiremask.protocol.schema import load
-from wiremask.protocol.view import Message
 
-for module in pkgutil.iter_modules(package.__path__):
-    importlib.import_module(f"{package.__name__}.{module.name}")
-
-MESSAGES = {view.__name__: view for view in sorted(Message.__subclasses__(), key=lambda view: view.__name__)}
-MESSAGES = {name: view for name, view in MESSAGES.items() if view.__module__.startswith(package.__name__)}
-CASES = [
-    (name, version) for name in MESSAGES for version in oracle(name).versions if APIS[load(name).api_key].takes(version)
-]
 every_message = pytest.mark.parametrize(
     ("name", "version"), CASES, ids=[f"{name} {version}" for name, version in CASES]
 )

@@ -36,18 +36,29 @@ Schema = dict[str, Any]
 
 
 @cache
-def _schemas() -> dict[tuple[Kind, int], Schema]:
-    """All schemas, by kind and api key."""
+def _definitions() -> dict[tuple[Kind, int], str]:
+    """All definitions as JSON without comments, by kind and api key."""
     (jar,) = kafka.libraries().glob("kafka-clients-*.jar")
-    found: dict[tuple[Kind, int], Schema] = {}
+    found: dict[tuple[Kind, int], str] = {}
     with zipfile.ZipFile(jar) as archive:
         for name in archive.namelist():
             if re.fullmatch(r"common/message/\w+(Request|Response)\.json", name):
-                text = archive.read(name).decode()
-                schema = json.loads(re.sub(r"(?m)^\s*//.*$", "", text))
+                definition = re.sub(r"(?m)^\s*//.*$", "", archive.read(name).decode())
+                schema = json.loads(definition)
                 if "apiKey" in schema:
-                    found[schema["type"], schema["apiKey"]] = schema
+                    found[schema["type"], schema["apiKey"]] = definition
     return found
+
+
+@cache
+def _schemas() -> dict[tuple[Kind, int], Schema]:
+    """All schemas, by kind and api key."""
+    return {key: json.loads(definition) for key, definition in _definitions().items()}
+
+
+def text(kind: Kind, key: int) -> str:
+    """The definition of a message, as JSON."""
+    return _definitions()[kind, key]
 
 
 def api_name(key: int) -> str:
