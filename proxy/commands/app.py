@@ -164,6 +164,16 @@ def reveal(
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON Schema of rule files, for editors."""
+    import json  # noqa: PLC0415
+
+    from wiremask.rules.schema import rule_schema  # noqa: PLC0415
+
+    sys.stdout.write(json.dumps(rule_schema(), indent=2) + "\n")
+
+
+@app.command()
 def keygen() -> None:
     """Print a new key, for a file or an environment variable that a rule file names."""
     import base64  # noqa: PLC0415

@@ -387,7 +387,7 @@ def test_wrong_usage_ends_with_two_and_prints_to_standard_error(call, arguments)
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "config", "check", "diff", "explain", "mask", "reveal", "keygen", "demo", "version"]
+    "command", ["run", "config", "check", "diff", "explain", "schema", "mask", "reveal", "keygen", "demo", "version"]
 )
 def test_every_command_has_help(call, command):
     code, out, _ = call(command, "--help")
@@ -463,6 +463,15 @@ def test_reveals_nothing_of_what_was_not_encrypted_by_this_key(call, tmp_path, m
     assert call(*reveal, "tickets", stdin=b'{"phone":"1"}') == (3, b"", unfit)
     monkeypatch.setenv("TEST_REVEAL_KEY", call("keygen")[1].decode())
     assert call(*reveal, "tickets", stdin=masked) == (3, b"", unfit)
+
+
+def test_schema_prints_the_schema_of_rule_files(call):
+    code, out, _ = call("schema")
+
+    schema = json.loads(out)
+    assert code == 0
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$defs"]["rule"]["additionalProperties"] is False
 
 
 def test_version_is_that_of_the_package(call):

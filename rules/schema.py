@@ -1,0 +1,248 @@
+"""The rule language as JSON Schema (2020-12), for editors: made of the tables by which rule files are read.
+
+The keys, which of them are needed and the masks come from those tables; here stands what each key's value looks like. A
+key without an entry here is an error when the schema is made. The schema tells most faults, not all: what hangs on
+other places of the file (a key that is declared, a mask that may stand in both directions) only the reader finds.
+
+Source: https://json-schema.org/draft/2020-12 (JSON Schema), RFC 9535 (paths).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wiremask.rules import condition, datakinds, fields, generalwords, keyring, language, maskcall, masks, maskwords
+from wiremask.rules import metadata as about
+from wiremask.rules.fpe import ALPHABETS
+from wiremask.rules.keyedwords import HASH_CEILING, HASH_FLOOR, PERCENT_LIMIT, WORDS_FLOOR
+from wiremask.rules.rule import DIRECTIONS
+from wiremask.rules.ruletests import TEST
+from wiremask.rules.topics import PATTERN_LIMIT_CHARACTERS
+from wiremask.rules.words import LISTS
+
+if TYPE_CHECKING:
+    from wiremask.rules.shape import Words
+
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _text(says: str = "", **more: Any) -> Schema:
+    return {"type": "string", **({"description": says} if says else {}), **more}
+
+
+def _word(words: Any, says: str = "") -> Schema:
+    return {"enum": list(words), **({"description": says} if says else {})}
+
+
+def _count(lowest: int, highest: int) -> Schema:
+    return {"type": "integer", "minimum": lowest, "maximum": highest}
+
+
+def _list(of: Schema, says: str = "", **more: Any) -> Schema:
+    return {"type": "array", "items": of, "minItems": 1, **({"description": says} if says else {}), **more}
+
+
+SWITCH: Schema = {"type": "boolean"}
+NUMBER: Schema = {"type": "number"}
+POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
+SCALAR: Schema = {"type": ["string", "number", "boolean"]}
+
+# By the name of an argument; OF_MASK has those that mean something else in one mask.
+OF_ARGUMENT: dict[str, Schema] = {
+    "key": _text("The name of a key under `keys`."),
+    "domain": _text("Keeps what is masked apart from other domains.", pattern=r"^[A-Za-z0-9._:/-]{1,128}$"),
+    "as": _word(["string"], "Numbers are taken too, by their text, and become texts."),
+    "keepFirst": _count(0, maskcall.KEEP_LIMIT),
+    "keepLast": _count(0, maskcall.KEEP_LIMIT),
+    "whole": SWITCH,
+    "text": _text(maxLength=1024),
+    "number": NUMBER,
+    "boolean": SWITCH,
+    "value": SCALAR,
+    "char": _text(minLength=1, maxLength=1),
+    "separators": _text(maxLength=maskwords.SEPARATOR_LIMIT, pattern="^[^A-Za-z0-9]*$"),
+    "fixedLength": _count(1, maskwords.FIXED_LENGTH_LIMIT),
+    "length": _count(0, maskwords.LENGTH_LIMIT),
+    "local": _ref("mask"),
+    "encoding": _word(HASH_FLOOR),
+    "format": _word(["text", "pan", "iban"]),
+    "alphabet": _word(ALPHABETS),
+    "deterministic": SWITCH,
+    "words": {"anyOf": [_word(LISTS), _list(_text(), minItems=WORDS_FLOOR)]},
+    "size": POSITIVE,
+    "start": NUMBER,
+    "lowest": NUMBER,
+    "highest": NUMBER,
+    "to": POSITIVE,
+    "direction": _word(["nearest", "down", "up"]),
+    "bounds": _list(NUMBER, maxItems=generalwords.BOUNDS_LIMIT),
+    "labels": _list(_text()),
+    "within": POSITIVE,
+    "percent": {**POSITIVE, "maximum": PERCENT_LIMIT},
+    "step": POSITIVE,
+    "numbers": _word(["seconds", "milliseconds"], "What numbers count since 1970."),
+    "top": _count(1, 150),
+    "restricted": _list(_text(pattern="^[0-9]{3}$")),
+    "v4": _count(0, 31),
+    "v6": _count(0, 127),
+}
+OF_MASK: dict[tuple[str, str], Schema] = {
+    ("hash", "length"): _count(min(HASH_FLOOR.values()), max(HASH_CEILING.values())),
+    ("email", "domain"): _ref("mask"),
+    ("date", "to"): _word(generalwords.PRECISIONS),
+}
+
+TOPICS = _list(
+    _text(minLength=1, maxLength=PATTERN_LIMIT_CHARACTERS),
+    'Names, globs such as "payments.*", or /regular expressions/.',
+    uniqueItems=True,
+)
+POLICY = _word(language.POLICIES)
+FORMAT = _word(fields.FORMATS)
+FIELDS = _list(_ref("field"), "The first that selects a leaf decides it.")
+CONDITION = _text(
+    f"CEL over {', '.join(condition.VARIABLES)}.", minLength=1, maxLength=language.CONDITION_LIMIT_CHARACTERS
+)
+
+# What the keys of each kind of mapping hold.
+SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
+    "ruleset": (
+        language.FILE,
+        {
+            "apiVersion": {"const": language.API_VERSION},
+            "kind": {"const": language.KIND},
+            "metadata": _ref("metadata"),
+            "keys": {
+                "type": "object",
+                "propertyNames": {"pattern": NAME},
+                "additionalProperties": {"anyOf": [_ref("key"), _ref("versionedKey")]},
+                "description": "Where keys are; a key itself never stands in a rule file.",
+            },
+            "rules": _list(_ref("rule"), "In order of precedence."),
+        },
+    ),
+    "metadata": (
+        about.METADATA,
+        {
+            "name": _text("The ruleset's name.", pattern=NAME),
+            "irreversible": {**SWITCH, "description": "No mask of this ruleset can be undone, whatever a rule says."},
+            "standards": _list(_word(about.STANDARDS), "Whose numbers hold for fields with `data`.", uniqueItems=True),
+            "allowWeaker": _ref("allowWeaker"),
+        },
+    ),
+    "allowWeaker": (
+        about.ALLOW_WEAKER,
+        {
+            "from": _text("The digest of the ruleset that may be weakened.", pattern="^[0-9a-f]{64}$"),
+            "reason": _text("Why less is masked.", pattern=r"\S", maxLength=1024),
+        },
+    ),
+    "key": (
+        keyring.KEY,
+        {
+            "env": _text("An environment variable.", pattern="^[A-Za-z_][A-Za-z0-9_]*$"),
+            "file": _text("An absolute path.", pattern="^/"),
+        },
+    ),
+    "versionedKey": (
+        keyring.VERSIONED_KEY,
+        {
+            "active": _text("The version that masks.", pattern=NAME),
+            "versions": {
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"pattern": NAME},
+                "additionalProperties": _ref("key"),
+            },
+        },
+    ),
+    "rule": (
+        language.RULE,
+        {
+            "name": _text("Unique in the ruleset.", pattern=NAME),
+            "topics": TOPICS,
+            "exceptTopics": TOPICS,
+            "at": _list(_word(DIRECTIONS), "Masked before it is stored, or as it is read.", uniqueItems=True),
+            "when": _ref("when"),
+            "mode": _word(["enforce"]),
+            "reversible": {**SWITCH, "description": "Masks that can be undone with the key are meant."},
+            "ignoreCase": {**SWITCH, "description": "Names in paths compare without regard to case."},
+            "value": _ref("value"),
+            "onUnreadable": POLICY,
+            "onUnmaskable": POLICY,
+            "tests": _list(_ref("test"), "Run at every load."),
+        },
+    ),
+    "when": (language.WHEN, {"client": CONDITION}),
+    "value": (fields.VALUE, {"format": FORMAT, "fields": FIELDS, "unlisted": _ref("mask")}),
+    "recordKey": (fields.KEY, {"format": FORMAT, "fields": FIELDS}),
+    "header": (fields.HEADER, {"name": _text("A name or glob."), "mask": _ref("mask")}),
+    "field": (
+        fields.FIELD,
+        {
+            "path": _text("A JSONPath, $.customer.ssn.", pattern=r"^\$", maxLength=1024),
+            "mask": _ref("mask"),
+            "ignoreCase": SWITCH,
+            "data": {"anyOf": [_word(datakinds.KINDS, "What the field holds, for standards."), _ref("data")]},
+        },
+    ),
+    "data": (datakinds.DATA, {"pan": _list(_word(datakinds.BRANDS))}),
+    "test": (
+        TEST,
+        {
+            "in": {"description": "A value."},
+            "out": {"description": "What must become of it."},
+            "rejected": {"const": True, "description": "It must be refused."},
+        },
+    ),
+}
+
+
+def rule_schema() -> Schema:
+    """The schema of a rule file."""
+    parts = {name: _object(words, entries) for name, (words, entries) in SECTIONS.items()}
+    ruleset = parts.pop("ruleset")
+    parts["mask"] = _mask()
+    title = {"$schema": DIALECT, "title": "wiremask rules", "anyOf": [{"required": ["rules"]}, {"required": ["keys"]}]}
+    return {**title, **ruleset, "$defs": parts}
+
+
+def _object(words: Words, entries: dict[str, Schema]) -> Schema:
+    return {
+        "type": "object",
+        "properties": {key: entries[key] for key in words.known},
+        "required": list(words.required),
+        "additionalProperties": False,
+    }
+
+
+def _mask() -> Schema:
+    """A word, a word with its arguments, or a list of these."""
+    arguments = {word: _arguments(word, words) for word, (words, _) in maskwords.MASKS.items()}
+    bare = [word for word, (words, _) in maskwords.MASKS.items() if not words.required]
+    call = {
+        "type": "object",
+        "properties": arguments,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    }
+    return {"anyOf": [_word(bare), call, _list(_ref("mask"), maxItems=maskwords.CHAIN_LIMIT)]}
+
+
+def _arguments(word: str, words: Words) -> Schema:
+    entries = {key: OF_MASK.get((word, key), OF_ARGUMENT.get(key)) for key in words.known}
+    missing = [key for key, entry in entries.items() if entry is None]
+    if missing:
+        raise KeyError(f"no schema for {missing} of {word}")
+    schema = _object(words, {key: entry for key, entry in entries.items() if entry is not None})
+    schema["description"] = (getattr(masks, word.capitalize()).__doc__ or "").splitlines()[0]
+    short = maskwords.SHORT.get(word)
+    return schema if short is None else {"anyOf": [schema, schema["properties"][short]]}
