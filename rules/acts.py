@@ -10,26 +10,32 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from wiremask.rules.casefold import fold
 from wiremask.rules.errors import Mark
 from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify
 from wiremask.rules.reach import covers_path, covers_topics, is_emptied, may_hold, may_meet, may_share_topics
+from wiremask.rules.rule import Field
+from wiremask.rules.selector import Name, Segment, Wildcard
 from wiremask.rules.strength import at_least
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from wiremask.rules.datakinds import Data
-    from wiremask.rules.rule import Direction, Field, Rule
+    from wiremask.rules.rule import Direction, HeaderField, Rule
     from wiremask.rules.selector import Path
     from wiremask.rules.topics import TopicFilter, TopicPattern
 
 # What does not change which leaves are masked, or how: where a thing stands, and what becomes of what cannot be masked
 # (it is refused or hidden, never passed).
 _RULE_KNOWN = frozenset(
-    {"name", "file", "line", "column", "topics", "at", "fields", "client", "on_unreadable", "on_unmaskable"}
+    {
+        *("name", "file", "line", "column", "topics", "at", "client", "on_unreadable", "on_unmaskable"),
+        *("fields", "format", "key", "headers", "observes"),
+    }
 )
 _FIELD_KNOWN = frozenset({"path", "text", "mask", "mark", "data"})
-VALUE = "value"
+VALUE, KEY, HEADER = "value", "key", "header"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +57,7 @@ class Act:
     """
 
     rule: Rule
-    field: Field | None
+    field: Field | HeaderField | None
     at: Direction
     part: str
     path: Path
@@ -84,12 +90,17 @@ class Act:
     @property
     def data(self) -> Data | None:
         """What it says that the field holds."""
-        return None if self.field is None else self.field.data
+        return self.field.data if isinstance(self.field, Field) else None
 
     @property
     def kind(self) -> str:
         """The word of that; "" if it does not say."""
         return "" if self.data is None else self.data.kind
+
+    @property
+    def name(self) -> str:
+        """How the field is told."""
+        return self.part if self.field is None else name_of(self.part, self.field)
 
     @property
     def mark(self) -> Mark:
@@ -186,22 +197,54 @@ class Acts:
         return [one for one in sharing if one.may_meet(act)]
 
 
+def fields_of(rule: Rule) -> Iterator[tuple[str, Field | HeaderField]]:
+    """The fields of all parts of a rule, each after the name of its part."""
+    yield from ((VALUE, one) for one in rule.fields)
+    if rule.key is not None:
+        yield from ((KEY, one) for one in rule.key.fields)
+    yield from ((HEADER, one) for one in rule.headers)
+
+
+def name_of(part: str, one: Field | HeaderField) -> str:
+    """How a field is told: the selector, after the part if that is not the value."""
+    return one.text if part == VALUE else f"{part} {one.text}"
+
+
 def _acts_of(rule: Rule) -> Iterator[Act]:
+    if rule.observes:
+        return  # it changes nothing
     more = _unknown(rule, _RULE_KNOWN)
+    forms = {VALUE: rule.format, KEY: "json" if rule.key is None else rule.key.format, HEADER: "json"}
     for at in sorted(rule.at, reverse=True):
-        for one in rule.fields:
+        for part, one in fields_of(rule):
+            form = () if forms[part] == "json" else (("format", forms[part]),)
             yield Act(
                 rule=rule,
                 field=one,
                 at=at,
-                part=VALUE,
-                path=one.path,
+                part=part,
+                path=one.path if isinstance(one, Field) else _header_path(one),
                 text=one.text,
                 mask=one.mask,
-                more=more + _unknown(one, _FIELD_KNOWN),
+                more=(*more, *form, *(_unknown(one, _FIELD_KNOWN) if isinstance(one, Field) else ())),
             )
         for name, value in more:
             yield Act(rule=rule, field=None, at=at, part=name, path=(), text="", mask=Opaque(value=value))
+
+
+def _header_path(one: HeaderField) -> Path:
+    """The headers of a name, as if they were the members of an object."""
+    if one.regex is None:
+        return (Segment((Name(fold(one.text) if one.ignore_case else one.text, one.ignore_case),)),)
+    return (Segment((Wildcard() if one.text == "*" else _Glob(one.text, one.ignore_case),)),)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class _Glob:
+    """Headers by a glob: covers what is written so, and may be any."""
+
+    text: str
+    ignore_case: bool
 
 
 def _unknown(thing: Rule | Field, known: frozenset[str]) -> tuple[tuple[str, Any], ...]:

@@ -56,10 +56,14 @@ class Change:
     after: str
     rule: str
 
+    @property
+    def name(self) -> str:
+        """How the field is told."""
+        return f"{self.part} {self.field}".removeprefix(f"{VALUE} ").strip()
+
     def __str__(self) -> str:
         condition = "" if self.client is None else f", when {self.client}"
-        what = f"{self.part} {self.field}".removeprefix(f"{VALUE} ").strip()
-        return f"{what} of {self.topics} at {self.at}{condition}: {self.before} -> {self.after} (rule {self.rule})"
+        return f"{self.name} of {self.topics} at {self.at}{condition}: {self.before} -> {self.after} (rule {self.rule})"
 
 
 _Key = tuple[str, str, str, object, str | None]

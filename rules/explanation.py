@@ -54,6 +54,8 @@ def _explain(rule: Rule, topic: str, at: Direction, client: Client) -> Explained
         return Explained(rule=rule, verdict="does not act", why=f"it acts at {', '.join(sorted(rule.at))} only")
     if not rule.topics.matches(topic):
         return Explained(rule=rule, verdict="does not act", why=_why_no_topic(rule.topics, topic))
+    if rule.observes:
+        return Explained(rule=rule, verdict="does not act", why="it observes: it counts and changes nothing")
     if rule.client is None:
         return Explained(rule=rule, verdict="acts")
     holds = rule.client.holds(client, topic)
@@ -61,8 +63,8 @@ def _explain(rule: Rule, topic: str, at: Direction, client: Client) -> Explained
         unknown = sorted(name for name in rule.client.uses if name in _NAMES and getattr(client, _NAMES[name]) is None)
         because = f"{' and '.join(unknown)} not known" if unknown else "it fails for this client"
         why = f"its condition cannot be decided ({because}): what masks acts, what keeps does not"
-        masks = len(rule.masking_fields)
-        verdict: Verdict = "acts" if masks == len(rule.fields) else "acts in part" if masks else "does not act"
+        masking = rule.masking()
+        verdict: Verdict = "acts" if masking == rule else "acts in part" if masking is not None else "does not act"
         return Explained(rule=rule, verdict=verdict, why=why)
     if holds:
         return Explained(rule=rule, verdict="acts", why="its condition is true")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from wiremask.rules.acts import Act, Acts
+from wiremask.rules.acts import Act, Acts, fields_of, name_of
 from wiremask.rules.datakinds import KINDS, is_of_standard, kind_by_name
 from wiremask.rules.masks import Keep
 from wiremask.rules.reach import is_emptied
@@ -134,18 +134,19 @@ def _unreachable(rules: Iterable[Rule], acts: Acts) -> Iterator[Finding]:
             known = takers.get(id(act.field), act)
             takers[id(act.field)] = None if known is None else _taker(act, acts)
     for rule in rules:
-        taken = [(one, taker) for one in rule.fields if (taker := takers.get(id(one))) is not None]
-        if taken and len(taken) == len(rule.fields):
-            others = ", ".join(dict.fromkeys(_place(taker, rule) for _, taker in taken))
+        named = list(fields_of(rule))
+        taken = [(part, one, taker) for part, one in named if (taker := takers.get(id(one))) is not None]
+        if taken and len(taken) == len(named):
+            others = ", ".join(dict.fromkeys(_place(taker, rule) for _, _, taker in taken))
             yield _finding(
                 rule, "unreachable", f"rule {rule.name} never acts: all that it names is taken before it, by {others}"
             )
             continue
-        for one, taker in taken:
+        for part, one, taker in taken:
             yield _finding(
                 rule,
                 "unreachable",
-                f"{one.text} of rule {rule.name} is never used: {_place(taker, rule)} takes all of it; "
+                f"{name_of(part, one)} of rule {rule.name} is never used: {_place(taker, rule)} takes all of it; "
                 "move it up, or delete it",
                 mark=one.mark,
             )
@@ -161,7 +162,7 @@ def _taker(act: Act, acts: Acts) -> Act | None:
 
 
 def _place(taker: Act, rule: Rule) -> str:
-    return f"{taker.text} in line {taker.mark.line}" + ("" if taker.rule is rule else f" of rule {taker.rule.name}")
+    return f"{taker.name} in line {taker.mark.line}" + ("" if taker.rule is rule else f" of rule {taker.rule.name}")
 
 
 def _overlaps(acts: Acts) -> Iterator[Finding]:
@@ -180,7 +181,7 @@ def _overlaps(acts: Acts) -> Iterator[Finding]:
                     act.rule,
                     "overlap",
                     f"rule {other.rule.name} goes before rule {act.rule.name} at {act.at}: on {pattern.text}, "
-                    f"{other.text} wins where {act.text} names the same",
+                    f"{other.name} wins where {act.name} names the same",
                     kind="note",
                     mark=act.mark,
                 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wiremask.rules.casefold import fold
-from wiremask.rules.selector import Index, Name, Wildcard
+from wiremask.rules.selector import Index, Name, Slice, Wildcard
 
 if TYPE_CHECKING:
     from wiremask.rules.selector import Path, Segment, Selector
@@ -131,6 +131,6 @@ def _may_be_same(one: Selector, other: Selector) -> bool:
     if isinstance(one, Index) and isinstance(other, Index):
         # One that counts from the end may be any.
         return one.index == other.index or min(one.index, other.index) < 0
-    if isinstance(one, Wildcard) or isinstance(other, Wildcard):
-        return True
-    return isinstance(one, Name) == isinstance(other, Name)
+    # A member is no element; of what else there may be, nothing is known here.
+    kinds = {type(one), type(other)}
+    return not (Name in kinds and kinds & {Index, Slice})

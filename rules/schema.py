@@ -11,12 +11,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wiremask.rules import condition, datakinds, fields, generalwords, keyring, language, maskcall, masks, maskwords
+from wiremask.rules import (
+    condition,
+    datakinds,
+    fields,
+    generalwords,
+    headerfields,
+    keyring,
+    language,
+    maskcall,
+    masks,
+    maskwords,
+)
 from wiremask.rules import metadata as about
 from wiremask.rules.fpe import ALPHABETS
 from wiremask.rules.keyedwords import HASH_CEILING, HASH_FLOOR, PERCENT_LIMIT, WORDS_FLOOR
 from wiremask.rules.rule import DIRECTIONS
-from wiremask.rules.ruletests import TEST
+from wiremask.rules.ruletests import PARTS, TEST
 from wiremask.rules.topics import PATTERN_LIMIT_CHARACTERS
 from wiremask.rules.words import LISTS
 
@@ -135,6 +146,14 @@ SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
             "irreversible": {**SWITCH, "description": "No mask of this ruleset can be undone, whatever a rule says."},
             "standards": _list(_word(about.STANDARDS), "Whose numbers hold for fields with `data`.", uniqueItems=True),
             "allowWeaker": _ref("allowWeaker"),
+            "markers": _ref("markers"),
+        },
+    ),
+    "markers": (
+        markers.MARKERS,
+        {
+            "json": {"description": "Any JSON; stands for a value that cannot be read."},
+            "text": _text("Stands for a text that cannot be read.", maxLength=markers.LIMIT_CHARACTERS),
         },
     ),
     "allowWeaker": (
@@ -171,10 +190,12 @@ SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
             "exceptTopics": TOPICS,
             "at": _list(_word(DIRECTIONS), "Masked before it is stored, or as it is read.", uniqueItems=True),
             "when": _ref("when"),
-            "mode": _word(["enforce"]),
+            "mode": _word(language.MODES, "Whether the rule masks, or counts what it would mask."),
             "reversible": {**SWITCH, "description": "Masks that can be undone with the key are meant."},
             "ignoreCase": {**SWITCH, "description": "Names in paths compare without regard to case."},
             "value": _ref("value"),
+            "key": _ref("recordKey"),
+            "headers": _list(_ref("header"), "The first whose name matches decides a header."),
             "onUnreadable": POLICY,
             "onUnmaskable": POLICY,
             "tests": _list(_ref("test"), "Run at every load."),
@@ -183,7 +204,7 @@ SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
     "when": (language.WHEN, {"client": CONDITION}),
     "value": (fields.VALUE, {"format": FORMAT, "fields": FIELDS, "unlisted": _ref("mask")}),
     "recordKey": (fields.KEY, {"format": FORMAT, "fields": FIELDS}),
-    "header": (fields.HEADER, {"name": _text("A name or glob."), "mask": _ref("mask")}),
+    "header": (headerfields.HEADER, {"name": _text("A name or glob."), "mask": _ref("mask"), "ignoreCase": SWITCH}),
     "field": (
         fields.FIELD,
         {
@@ -197,9 +218,11 @@ SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
     "test": (
         TEST,
         {
+            "part": _word(PARTS, "What `in` and `out` are; the value unless given."),
             "in": {"description": "A value."},
             "out": {"description": "What must become of it."},
-            "rejected": {"const": True, "description": "It must be refused."},
+            "rejected": {"const": True, "description": "The record must be refused."},
+            "omitted": {"const": True, "description": "The record must be left out."},
         },
     ),
 }

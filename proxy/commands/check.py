@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from wiremask.proxy.commands.output import count, write_errors, write_json, write_lines, write_rows
 from wiremask.proxy.inprocess import JSON_DEPTH
 from wiremask.proxy.loading import load_rules
+from wiremask.rules.acts import fields_of, name_of
 from wiremask.rules.errors import RuleSetInvalid
 from wiremask.rules.findings import Finding, find
 from wiremask.rules.strength import word_of
@@ -78,6 +79,6 @@ def _rows(rule: Rule) -> Iterator[tuple[str, ...]]:
         topics += f" by {', '.join(sorted(rule.client.uses)) or 'nothing'}"
     at = ", ".join(sorted(rule.at, reverse=True))
     place = f"{rule.file}:{rule.line}"
-    for field in rule.fields:
-        what = f"{field.text}: {word_of(field.mask)}"
+    for part, field in fields_of(rule):
+        what = f"{name_of(part, field)}: {word_of(field.mask)}"
         yield rule.name, topics, at, what, rule.on_unreadable, rule.on_unmaskable, place

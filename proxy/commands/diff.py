@@ -63,12 +63,11 @@ def _document(before: Plan, after: Plan, changes: Sequence[Change]) -> dict[str,
 
 
 def _cells(change: Change) -> tuple[str, ...]:
-    field = change.field if change.part == "value" else f"{change.part} {change.field}".rstrip()
     return (
         change.verdict,
         change.topics,
         change.at,
-        field,
+        change.name,
         change.before,
         change.after,
         change.rule,

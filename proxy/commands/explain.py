@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wiremask.proxy.commands.output import write_errors, write_json, write_lines, write_rows
 from wiremask.proxy.inprocess import JSON_DEPTH
 from wiremask.proxy.loading import load_rules
+from wiremask.rules.acts import fields_of, name_of
 from wiremask.rules.attribution import ValueUnreadable, attribute
 from wiremask.rules.errors import RuleSetInvalid
 from wiremask.rules.explanation import Explained, explain
@@ -91,7 +92,7 @@ def _refusal(program: TopicPlan, record: bytes) -> str | None:
 
 def _rules(at: Direction, explained: Sequence[Explained]) -> Iterator[tuple[str, ...]]:
     for one in explained:
-        what = ", ".join(f"{field.text}: {describe(field.mask)}" for field in one.rule.fields)
+        what = ", ".join(f"{name_of(part, field)}: {describe(field.mask)}" for part, field in fields_of(one.rule))
         yield one.verdict, at, one.rule.name, what, one.why, f"{one.rule.file}:{one.rule.line}"
 
 
