@@ -19,6 +19,7 @@ from wiremask.rules import (
     headerfields,
     keyring,
     language,
+    markers,
     maskcall,
     masks,
     maskwords,
