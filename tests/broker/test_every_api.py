@@ -13,14 +13,16 @@ from support.kafka import KafkaCluster
 from support.proxy import ProxyProcess
 from support.requests import plain_frame
 from support.wait import eventually
-from wiremask.protocol.api import API_VERSIONS, APIS, Api, Mode
+from wiremask.protocol.api import APIS, Api, Mode
 from wiremask.protocol.encode import encode_struct
 from wiremask.protocol.schema import parse
 
 pytestmark = pytest.mark.broker
 
-SERVED = [api for api in APIS.values() if api.mode is not Mode.REFUSE and api.key != API_VERSIONS]
-"""ApiVersions has its own tests: its answer is to differ."""
+LEFT_OUT = {"ApiVersions", "GetTelemetrySubscriptions", "PushTelemetry"}
+"""The answer to the first is to differ, and has its own tests; the others a broker offers with a plugin only."""
+
+SERVED = [api for api in APIS.values() if api.mode is not Mode.REFUSE and api.name not in LEFT_OUT]
 
 ANY = 1
 PATIENCE = {14, 15, 51}
@@ -49,14 +51,18 @@ OF_THE_CLOCK = re.compile(r"ThrottleTimeMs|Epoch|MemberId|ProducerId|ClusterId|I
 def test_an_empty_request_of_every_version_is_answered_as_by_the_broker(
     api: Api, masking_proxy: ProxyProcess, kafka: KafkaCluster
 ) -> None:
-    offered = _offered(kafka.bootstrap)
-    last = min(api.last, offered[api.key][1]) if api.key in offered else -1
+    last = min(api.last, _offered(kafka.bootstrap)[api.key][1])
 
     for version in range(api.first, last + 1):
-        through, direct = (_answer(bootstrap, api, version) for bootstrap in (masking_proxy.bootstrap, kafka.bootstrap))
 
-        assert direct is not None, f"{api.name} {version} is not answered"
-        assert through == direct, f"{api.name} {version}"
+        def is_the_same(version: int = version) -> bool:
+            through, direct = (_answer(one, api, version) for one in (masking_proxy.bootstrap, kafka.bootstrap))
+            assert direct is not None, "the broker closed the connection"
+            assert through == direct
+            return True
+
+        # What earlier tests left behind, such as a member that is given up, may change between two questions.
+        eventually(is_the_same, what=f"{api.name} {version} answered alike")
 
 
 def _offered(bootstrap: str) -> dict[int, tuple[int, int]]:
