@@ -17,7 +17,7 @@ _MOUNT = Path("/etc/wiremask-webhook")
 
 
 class TlsConfig(Section):
-    """Section `tls`: a certificate with its key, or a CA with its key, from which the webhook issues its own."""
+    """Section `server.tls`: a certificate with its key, or a CA with its key, from which the webhook issues its own."""
 
     certificate: Path | None = None
     key: Path | None = None
@@ -33,10 +33,20 @@ class TlsConfig(Section):
         return self
 
 
+class ServerConfig(Section):
+    """Section `server`: where the API server asks."""
+
+    address: AddressField = Address("127.0.0.1", 8443)
+    names: tuple[str, ...] = Field(default=("localhost",), min_length=1)
+    """The DNS names by which it is called; in the certificate that the webhook issues itself."""
+
+    tls: TlsConfig = TlsConfig(ca=_MOUNT / "tls" / "tls.crt", ca_key=_MOUNT / "tls" / "tls.key")
+
+
 class InjectorConfig(Section):
     """Section `injector`."""
 
-    sidecar: Path = _MOUNT / "sidecar.json"
+    sidecar: Path = _MOUNT / "config" / "sidecar.json"
     """JSON: `{"container": ..., "volumes": [...]}`, as Kubernetes writes them."""
 
     bootstrap: str = "127.0.0.1:9092"
@@ -53,11 +63,7 @@ class InjectorConfig(Section):
 class WebhookConfig(Section):
     """The configuration of one webhook process."""
 
-    address: AddressField = Address("127.0.0.1", 8443)
-    names: tuple[str, ...] = Field(default=("localhost",), min_length=1)
-    """The DNS names by which the API server calls."""
-
-    tls: TlsConfig = TlsConfig(ca=_MOUNT / "ca" / "tls.crt", ca_key=_MOUNT / "ca" / "tls.key")
+    server: ServerConfig = ServerConfig()
     injector: InjectorConfig = InjectorConfig()
     cluster: ClusterConfig = ClusterConfig()
     log: LogConfig = LogConfig()

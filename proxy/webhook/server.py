@@ -26,7 +26,7 @@ from wiremask.proxy.webhook.rulemaps import validate
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wiremask.proxy.webhook.config import TlsConfig, WebhookConfig
+    from wiremask.proxy.webhook.config import ServerConfig, WebhookConfig
 
 _BODY_BYTES: Final = 8 << 20
 """An object has at most 1.5 MB in etcd; a review holds two, as JSON."""
@@ -124,15 +124,15 @@ async def serve(config: WebhookConfig) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    certificate = _server_certificate(config.tls, config.names)
+    certificate = _server_certificate(config.server)
     certificate.refresh()
     async with Cluster(config.cluster) as cluster:
         runner = web.AppRunner(Webhook(config, cluster).application(), access_log=None, shutdown_timeout=10)
         await runner.setup()
         try:
-            host, port = config.address
+            host, port = config.server.address
             await web.TCPSite(runner, host, port, ssl_context=certificate.context).start()
-            _log.info("webhook open", address=str(config.address))
+            _log.info("webhook open", address=str(config.server.address))
             await _keep_current(certificate, stop)
         finally:
             await runner.cleanup()
@@ -153,8 +153,9 @@ async def _keep_current(certificate: ServerCertificate, stop: asyncio.Event) -> 
             _log.error("certificate not renewed", error=str(error))
 
 
-def _server_certificate(tls: TlsConfig, names: tuple[str, ...]) -> ServerCertificate:
-    return ServerCertificate(names, certificate=_pair(tls.certificate, tls.key), ca=_pair(tls.ca, tls.ca_key))
+def _server_certificate(server: ServerConfig) -> ServerCertificate:
+    tls = server.tls
+    return ServerCertificate(server.names, certificate=_pair(tls.certificate, tls.key), ca=_pair(tls.ca, tls.ca_key))
 
 
 def _pair(one: Path | None, other: Path | None) -> tuple[Path, Path] | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support import kubetools
 from support.chart import Chart
+from support.installation import Installation, installed_chart
+from support.kubernetes import ApiServer, running_api_server
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +21,18 @@ def helm() -> Path:
 @pytest.fixture(scope="session")
 def chart(helm: Path) -> Chart:
     return Chart(helm)
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A running Kubernetes API server."""
+    programs = kubetools.needed(kubetools.etcd), kubetools.needed(kubetools.kube_apiserver)
+    with running_api_server(*programs, tmp_path_factory.mktemp("kubernetes")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def installed(api_server: ApiServer, chart: Chart, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The chart's injector, installed on the API server, with its webhook running."""
+    with installed_chart(api_server, chart, tmp_path_factory.mktemp("webhook")) as installation:
+        yield installation

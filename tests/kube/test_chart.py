@@ -230,6 +230,14 @@ def test_metrics_of_alerts_and_dashboard_exist() -> None:
     assert used <= known
 
 
+def test_unit_tests_of_the_chart_pass() -> None:
+    program = kubetools.needed(kubetools.helm_unittest)
+
+    done = subprocess.run([program, "--strict", str(FOLDER)], capture_output=True, text=True, check=False, timeout=120)
+
+    assert done.returncode == 0, done.stdout
+
+
 def test_schema_and_table_of_values_are_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "deploy" / "chart.py"), "--check"]
 

@@ -32,11 +32,11 @@ class Issued:
         return {"certificate": str(self.certificate), "key": str(self.key)}
 
 
-def subject(name: str, unit: str | None = None) -> x509.Name:
+def subject(name: str, unit: str | None = None, organisation: str = "Example") -> x509.Name:
     """`CN=name,OU=unit,O=Example`, as Java writes it."""
     units = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit)] if unit else []
-    organisation = x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example")
-    return x509.Name([organisation, *units, x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    top = x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation)
+    return x509.Name([top, *units, x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 class Authority:
@@ -68,6 +68,7 @@ class Authority:
         name: str,
         *,
         unit: str | None = None,
+        organisation: str = "Example",
         hosts: Sequence[str] = HOSTS,
         days: int = 30,
         password: str | None = None,
@@ -76,7 +77,7 @@ class Authority:
         """A certificate for servers and clients; `days` below zero has ended already."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [x509.IPAddress(ip_address(host)) if host[0].isdigit() else x509.DNSName(host) for host in hosts]
-        made = self._builder(subject(name, unit), key, days=days)
+        made = self._builder(subject(name, unit, organisation), key, days=days)
         if names:
             made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
         signed = made.add_extension(

@@ -85,6 +85,15 @@ def monitoring() -> Path:
     return _built("monitoring", ".")
 
 
+def dockerfile() -> Path:
+    """A program of ours that reads a Dockerfile with BuildKit's own parser and linter.
+
+    Raises:
+        ToolchainMissing: there is no go, or it failed.
+    """
+    return _built("dockerfile", ".")
+
+
 def module_folder(name: str, module: str) -> Path:
     """Where the sources of a module lie that the go.mod of `name` requires.
 
