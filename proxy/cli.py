@@ -4,7 +4,8 @@
 of every pod's start. The other commands are for people and are made with typer (`wiremask.proxy.commands.app`).
 
 Exit codes: 0 done, 1 invalid rules or a failure, 2 wrong usage or configuration, 3 a value was refused (`mask`,
-`reveal`), 4 done with something to look at: less is masked (`diff`), warnings (`check --strict`).
+`reveal`), 4 done with something to look at: less is masked (`diff`), warnings (`check --strict`),
+something left out (`import-connect`).
 """
 
 from __future__ import annotations

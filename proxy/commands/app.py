@@ -163,6 +163,23 @@ def reveal(
     raise typer.Exit(carry_out(rules, topic, at.value))
 
 
+@app.command(name="import-connect")
+def import_connect(
+    connector: Annotated[
+        Path, typer.Argument(metavar="CONNECTOR", exists=True, help="A connector's configuration, JSON.")
+    ],
+    topics: Annotated[str, typer.Option(help="Its topics, with commas, where the configuration does not tell.")] = "",
+) -> None:
+    """Turn the masking transforms of a Kafka Connect connector into rules.
+
+    MaskField and ReplaceField, for values and keys, with their predicates. The rules go to standard output; what could
+    not be carried over is told on standard error, and ends the command with exit code 4.
+    """
+    from wiremask.proxy.commands.importconnect import import_connect as carry_out  # noqa: PLC0415
+
+    raise typer.Exit(carry_out(connector, [one.strip() for one in topics.split(",") if one.strip()]))
+
+
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of rule files, for editors."""

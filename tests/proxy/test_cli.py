@@ -387,7 +387,21 @@ def test_wrong_usage_ends_with_two_and_prints_to_standard_error(call, arguments)
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "config", "check", "diff", "explain", "schema", "mask", "reveal", "keygen", "demo", "version"]
+    "command",
+    [
+        "run",
+        "config",
+        "check",
+        "diff",
+        "explain",
+        "schema",
+        "import-connect",
+        "mask",
+        "reveal",
+        "keygen",
+        "demo",
+        "version",
+    ],
 )
 def test_every_command_has_help(call, command):
     code, out, _ = call(command, "--help")
@@ -463,6 +477,37 @@ def test_reveals_nothing_of_what_was_not_encrypted_by_this_key(call, tmp_path, m
     assert call(*reveal, "tickets", stdin=b'{"phone":"1"}') == (3, b"", unfit)
     monkeypatch.setenv("TEST_REVEAL_KEY", call("keygen")[1].decode())
     assert call(*reveal, "tickets", stdin=masked) == (3, b"", unfit)
+
+
+def test_import_connect_prints_rules_and_what_they_lack(call, tmp_path):
+    path = tmp_path / "connector.json"
+    config = {
+        "topics": "t",
+        "value.converter": "JsonConverter",
+        "transforms": "m",
+        "transforms.m.type": "x.MaskField$Value",
+        "transforms.m.fields": "a",
+    }
+    path.write_text(json.dumps({**config, "value.converter": "org.JsonConverter"}))
+
+    whole = call("import-connect", path)
+    path.write_text(json.dumps({**config, "transforms": "m,r", "transforms.r.type": "x.RegexRouter"}))
+    lacking = call("import-connect", path)
+
+    assert whole[0] == 0
+    assert b"redact" in whole[1]
+    assert lacking[0] == 4
+    assert "warning: transform r is no mask, and stays in the connector\n" in lacking[2]
+
+
+@pytest.mark.parametrize("text", ["", "[", "[]", "{}", '{"config": {"a": []}}'], ids=range(5))
+def test_import_connect_refuses_what_is_no_connector(call, tmp_path, text):
+    (tmp_path / "connector.json").write_text(text)
+
+    code, out, err = call("import-connect", tmp_path / "connector.json")
+
+    assert (code, out) == (1, b"")
+    assert err
 
 
 def test_schema_prints_the_schema_of_rule_files(call):
