@@ -24,6 +24,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64decode
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,8 +38,8 @@ TOKEN_BYTES: Final = 65_536
 
 _SASL_NAME: Final = r"(?:[\x01-\x2b\x2d-\x3c\x3e-\x7f]|=2C|=3D)++"
 _SCRAM_FIRST: Final = re.compile(
-    rf"n,(?:a=(?P<authzid>{_SASL_NAME}))?,(?:m=[\x01-\x2b\x2d-\x7f]+,)?n=(?P<name>{_SASL_NAME}),"
-    r"r=[\x21-\x2b\x2d-\x7e]+(?P<extensions>(?:,[A-Za-z]++=[\x01-\x2b\x2d-\x7f]++)*+)"
+    rf"(?P<header>n,(?:a=(?P<authzid>{_SASL_NAME}))?,)(?P<bare>(?:m=[\x01-\x2b\x2d-\x7f]+,)?n=(?P<name>{_SASL_NAME}),"
+    r"r=(?P<nonce>[\x21-\x2b\x2d-\x7e]+)(?P<extensions>(?:,[A-Za-z]++=[\x01-\x2b\x2d-\x7f]++)*+))"
 )
 _OAUTH_FIRST: Final = re.compile(
     rf"n,(?:a=(?P<authzid>{_SASL_NAME}))?,\x01(?P<pairs>(?:[A-Za-z]++=[\x20-\x7e\t\r\n]++\x01)*+)\x01"
@@ -163,20 +164,28 @@ class Login:
         return _Turn.COMPLETE
 
     def _read_name(self, token: memoryview) -> str | None:
-        if len(token) > TOKEN_BYTES:
-            return None
-        try:
-            text = str(token, "utf-8")
-        except UnicodeDecodeError:
+        text = _text(token)
+        if text is None:
             return None
         if self._is_scram:
-            return _scram_name(text)
+            first = _scram_first(text)
+            return None if first is None else first.name
         if self._is_oauth:
             return _oauth_name(text, self._claim)
         return _plain_name(text)
 
     def __repr__(self) -> str:
         return f"Login(handshake {'0' if self.is_bare else '1'}, {self._turn.value})"
+
+
+def _text(token: Buffer) -> str | None:
+    view = memoryview(token)
+    if len(view) > TOKEN_BYTES:
+        return None
+    try:
+        return str(view, "utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def _plain_name(text: str) -> str | None:
@@ -187,29 +196,67 @@ def _plain_name(text: str) -> str | None:
     return parts[1] or None
 
 
-def _scram_name(text: str) -> str | None:
-    """The user of a client-first-message; None for a delegation token, whose owner only the broker knows (KIP-48)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScramFirst:
+    """A client-first-message.
+
+    Attributes:
+        header: what the channel binding of the last message repeats.
+        bare: what both sides sign.
+        name: the client's; None for a delegation token, whose owner only the broker knows (KIP-48), and where the
+            client would be somebody else.
+    """
+
+    header: str
+    bare: str
+    nonce: str
+    name: str | None
+
+
+def read_scram_first(token: Buffer) -> ScramFirst | None:
+    """The client's first token of SCRAM; None if it is none."""
+    text = _text(token)
+    return None if text is None else _scram_first(text)
+
+
+def _scram_first(text: str) -> ScramFirst | None:
     match = _SCRAM_FIRST.fullmatch(text)
-    if match is None or any(pair.lower().startswith("tokenauth=") for pair in match["extensions"].split(",")):
+    if match is None:
         return None
-    name = _unescape(match["name"])
-    return name if match["authzid"] is None or _unescape(match["authzid"]) == name else None
+    name: str | None = _unescape(match["name"])
+    is_delegated = any(pair.lower().startswith("tokenauth=") for pair in match["extensions"].split(","))
+    if is_delegated or (match["authzid"] is not None and _unescape(match["authzid"]) != name):
+        name = None
+    return ScramFirst(header=match["header"], bare=match["bare"], nonce=match["nonce"], name=name)
 
 
-def _oauth_name(text: str, claim: str) -> str | None:
-    """The claim of the one bearer token, if it is a JWT whose claims everybody reads alike."""
+def read_bearer(token: Buffer) -> tuple[str | None, str] | None:
+    """Whom the client wants to be (None: whom the token says), and its access token; None if there are not both."""
+    text = _text(token)
+    return None if text is None else _bearer(text)
+
+
+def _bearer(text: str) -> tuple[str | None, str] | None:
     match = _OAUTH_FIRST.fullmatch(text)
     if match is None:
         return None
     bearers = [pair for pair in match["pairs"].split("\x01") if pair.lower().startswith("auth=")]
     bearer = _BEARER.fullmatch(bearers[0]) if len(bearers) == 1 else None
-    jwt = _JWT.fullmatch(bearer["token"]) if bearer is not None else None
-    if jwt is None:
+    if bearer is None:
+        return None
+    return None if match["authzid"] is None else _unescape(match["authzid"]), bearer["token"]
+
+
+def _oauth_name(text: str, claim: str) -> str | None:
+    """The claim of the one bearer token, if it is a JWT whose claims everybody reads alike."""
+    bearer = _bearer(text)
+    jwt = _JWT.fullmatch(bearer[1]) if bearer is not None else None
+    if bearer is None or jwt is None:
         return None
     name = _read_claims(jwt["claims"]).get(claim)
     if not isinstance(name, str) or not name or name != name.strip() or not _is_text(name):
         return None  # blanks at the ends too: some brokers take them off
-    return name if match["authzid"] is None or _unescape(match["authzid"]) == name else None
+    return name if bearer[0] in {None, name} else None
 
 
 def _read_claims(encoded: str) -> dict[str, Any]:

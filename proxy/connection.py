@@ -26,8 +26,10 @@ from wiremask.proxy.identity import Identity
 from wiremask.proxy.leg import CONNECTING, DRAINING, IN_FLIGHT, LOGIN, LOOKING_UP, WORKING, Frame, Leg
 from wiremask.proxy.log import logger
 from wiremask.proxy.masking import TooHeavy, Work
+from wiremask.proxy.sasl.renewal import Renewal
+from wiremask.proxy.sasl.termination import ClientLogin, NoLogin
 from wiremask.proxy.session import Exchange, Session
-from wiremask.proxy.steps import Answer, Forward, LookUp, RequestStep, ResponseStep
+from wiremask.proxy.steps import Answer, Forward, LookUp, RequestStep, ResponseStep, Verify, answer
 from wiremask.proxy.upstream import Upstream, UpstreamUnavailable
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from wiremask.proxy.listener import Listener
     from wiremask.proxy.pipeline import Pipeline
     from wiremask.proxy.reload import RuleSnapshot, RuleSource
+    from wiremask.proxy.sasl.termination import ClientLogins
+    from wiremask.proxy.session import Pieces
     from wiremask.proxy.tasks import Tasks
 
 _log = logger()
@@ -72,9 +76,13 @@ class Connection:
         self._listener = listener
         self._node = node
         self.entrance = Entrance(self, listener, limit_s=shared.limits.handshake_seconds)
+        identity = Identity(
+            principal_claim=listener.config.sasl.principal_claim, logs_in_here=listener.logins is not None
+        )
         self._session = Session(
             listener=listener.config.name,
-            identity=Identity(principal_claim=listener.config.sasl.principal_claim),
+            identity=identity,
+            login=_login(listener.logins, identity, brokers_know_the_proxy=shared.upstream.login is not None),
         )
         self._log = _log.bind(session=self._session.number, listener=listener.config.name)
         self._loop = asyncio.get_running_loop()
@@ -84,6 +92,8 @@ class Connection:
         )
         self._ended_by: str | None = None
         self._draining = False
+        self._renewal: Renewal | None = None
+        self._login_timer: asyncio.TimerHandle | None = None
         limit_bytes, budget, buffers = shared.limits.frame_bytes, shared.budget, shared.buffers
         self.client = Leg("client", self, budget, limit_bytes=limit_bytes, buffers=buffers)
         self.client.on_connected = self._connected
@@ -140,11 +150,12 @@ class Connection:
     # The upstream leg.
 
     def _connected(self) -> None:
+        self._login_timer = self._loop.call_later(self._limits.login_seconds, self._close_if_pending)
         self._shared.tasks.spawn(self._connect(), name="connect upstream")
 
     async def _connect(self) -> None:
         try:
-            await self._shared.upstream.connect(self._node, self.broker)
+            reached = await self._shared.upstream.connect(self._node, self.broker)
         except UpstreamUnavailable as error:
             self._log.error("upstream unavailable", node=self._node, error=str(error))
             self._end("upstream unavailable")
@@ -152,8 +163,24 @@ class Connection:
         if self._ended_by is not None:
             self.broker.close()
             return
+        if self._shared.upstream.login is not None:
+            self._renewal = Renewal(self._shared.upstream.login, reached, self, self._shared.tasks)
         self.client.release(CONNECTING)
-        self._settle()
+
+    # The proxy's own login, where it has one; `Renewal` calls these.
+
+    def send_own(self, exchange: Exchange, pieces: Pieces) -> None:
+        """Sends a request of the proxy's own to the broker, in its turn."""
+        self._session.sent(exchange)
+        self.broker.write(pieces, None)
+
+    def login_ended(self, error: str | None) -> None:
+        """The proxy's login was renewed (None), or could not be."""
+        if error is None:
+            self._log.debug("login renewed")
+        elif self._ended_by is None:
+            self._log.error("login not renewed", error=error)
+            self._end("login not renewed")
 
     # Client to broker.
 
@@ -211,6 +238,9 @@ class Connection:
                 self._session.answered_here(step.exchange)
                 step.exchange.claim = claim
                 self._deliver()
+            case Verify():
+                self.client.hold(WORKING)
+                self._shared.tasks.spawn(self._verify(step, claim), name="verify login")
         if self._session.in_flight >= self._limits.in_flight_requests:
             self.client.hold(IN_FLIGHT)
         if self._session.identity.awaits_broker:
@@ -219,6 +249,46 @@ class Connection:
     def _looked_up_for_request(self, frame: Frame, claim: Claim | None, rules: RuleSnapshot) -> None:
         self._work_request(frame, claim, rules, looked_up=True)
         self.client.release(LOOKING_UP)
+
+    # The client's login, where the proxy takes it.
+
+    async def _verify(self, step: Verify, claim: Claim | None) -> None:
+        """Answers a token of the client; what the client sent behind it waits until then."""
+        session = self._session
+        assert session.login is not None
+        try:
+            body = await session.login.verify(step.token, step.header.version)
+        except Exception as error:
+            self._fault(error)
+            return
+        if self._ended_by is not None:
+            return
+        metrics.requests.counts[step.header.api.name] += 1
+        exchange = answer(step.header, body).exchange
+        exchange.claim = claim
+        session.answered_here(exchange)
+        self._deliver()
+        if session.login.fault is not None:
+            self._log.warning("login refused", client_id=session.client_id, error=session.login.fault)
+            self._end("login refused")
+            return
+        if not session.identity.is_pending:
+            self._log.debug("logged in", client_id=session.client_id, principal=session.identity.principal)
+            self._end_login_in(session.login.lasts_s)
+        self.client.release(WORKING)
+        self._settle()
+
+    def _end_login_in(self, lasts_s: float | None) -> None:
+        """A client logs in again before its login ends, or is closed then."""
+        if self._login_timer is not None:
+            self._login_timer.cancel()
+        if lasts_s is not None:
+            self._login_timer = self._loop.call_later(lasts_s, self._end, "login ended")
+
+    def _close_if_pending(self) -> None:
+        if self._session.identity.is_pending and self._ended_by is None:
+            self._log.warning("login not finished", error=f"not after {self._limits.login_seconds:g} s")
+            self._end("login timeout")
 
     # Broker to client.
 
@@ -237,6 +307,10 @@ class Connection:
             exchange = self._pipeline.exchange(self._session, frame)
         except ProtocolError as error:
             self._refuse("unexpected response", error)
+            return
+        if exchange.own_answer is not None:
+            exchange.own_answer(frame)
+            self._delivered()
             return
         exchange.claim = claim
         self._work_response(exchange, frame, self._shared.rules.current, looked_up=False)
@@ -288,8 +362,7 @@ class Connection:
         """Asks for topic names on this very connection, where the client's ACLs apply; `then` runs when answered."""
         metrics.topic_lookups.inc()
         step.exchange.when_answered = then
-        self._session.sent(step.exchange)
-        self.broker.write(step.pieces, None)
+        self.send_own(step.exchange, step.pieces)
 
     def _do(self, leg: Leg, step: Callable[[Work], Step], then: Callable[[Step], None], *, is_heavy: bool) -> None:
         """Does one step at once, or on a worker thread if it is heavy or turns out to be."""
@@ -416,5 +489,18 @@ class Connection:
         log = self._log.warning if reason == "stalled" else self._log.debug
         log("connection closed", reason=reason)
         self.entrance.close()
+        if self._renewal is not None:
+            self._renewal.stop()
+        if self._login_timer is not None:
+            self._login_timer.cancel()
         self.client.close()
         self.broker.close()
+
+
+def _login(
+    logins: ClientLogins | None, identity: Identity, *, brokers_know_the_proxy: bool
+) -> ClientLogin | NoLogin | None:
+    """Who takes the logins of a client: the proxy, nobody, or (None) the broker."""
+    if logins is not None:
+        return ClientLogin(logins, identity)
+    return NoLogin() if brokers_know_the_proxy else None

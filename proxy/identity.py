@@ -5,6 +5,8 @@
     handshake, token, ..., token   a login under way: no request but those of the login may come
     the broker accepted the last   User:name, or not known where the mechanism does not show the name
 
+Where clients log in at the proxy (`sasl.termination`), nothing is known before, and nothing but the login may come.
+
 What a client says of itself counts for nothing before the broker has accepted it. A login that begins on a connection
 with a principal (KIP-368) leaves that in place until the new one is accepted: answers to earlier requests may still
 arrive, and a broker that refuses the handshake has forgotten nothing either.
@@ -24,6 +26,8 @@ from wiremask.protocol.sasl import Login
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from wiremask.rules import Claims
+
 ANONYMOUS = "User:ANONYMOUS"
 
 
@@ -31,16 +35,19 @@ class Identity:
     """The login of one connection.
 
     Attributes:
-        principal: `User:name`, since the last login that the broker accepted; None where it is not known.
+        principal: `User:name`, since the last login that was accepted; None where it is not known.
+        claims: of the access token that the proxy accepted.
         awaits_broker: a request of a login is not answered. What follows on it, request or bare token, hangs on the
             answer, so nothing more is read from the client.
         steps: counts what has happened in logins; nothing here changes without it.
     """
 
-    __slots__ = ("_claim", "_failed", "_login", "_offered", "awaits_broker", "principal", "steps")
+    __slots__ = ("_claim", "_failed", "_is_owed", "_login", "_offered", "awaits_broker", "claims", "principal", "steps")
 
-    def __init__(self, *, principal_claim: str = "sub") -> None:
-        self.principal: str | None = ANONYMOUS
+    def __init__(self, *, principal_claim: str = "sub", logs_in_here: bool = False) -> None:
+        self.principal: str | None = None if logs_in_here else ANONYMOUS
+        self.claims: Claims | None = None
+        self._is_owed = logs_in_here  # a login at the proxy
         self.awaits_broker = False
         self.steps = 0
         self._claim = principal_claim
@@ -51,7 +58,7 @@ class Identity:
     @property
     def is_pending(self) -> bool:
         """Whether a login has begun and the broker has not accepted it yet."""
-        if self._failed or self._offered is not None:
+        if self._is_owed or self._failed or self._offered is not None:
             return True
         return self._login is not None and not self._login.is_complete
 
@@ -68,7 +75,20 @@ class Identity:
     def show(self, principal: str) -> None:
         """The client has proved who it is before its first request, by the certificate of its TLS connection."""
         self.steps += 1
-        self.principal = principal
+        if not self._is_owed:
+            self.principal = principal
+
+    def begin(self) -> None:
+        """A login at the proxy begins, the first or a new one."""
+        self.steps += 1
+        self._is_owed = True
+
+    def accept(self, name: str, claims: Claims | None) -> None:
+        """It has succeeded."""
+        self.steps += 1
+        self._is_owed = False
+        self.principal = f"User:{name}"
+        self.claims = claims
 
     def offer(self, mechanism: str, version: int) -> None:
         """The client asks for a mechanism.

@@ -28,6 +28,7 @@ LOOKING_UP = "looking up"  # not the same: a worker may come to a look-up, and a
 PEER_IS_SLOW = "peer is slow"
 IN_FLIGHT = "in flight"
 LOGIN = "login"
+RENEWING = "renewing the proxy's login"
 DRAINING = "draining"
 NO_ROOM = "no room"
 ENDED = "ended"

@@ -40,6 +40,9 @@ class LimitsConfig(Section):
     handshake_seconds: float = Field(default=10, gt=0)
     """Until a client must have shown its PROXY header and finished its TLS handshake."""
 
+    login_seconds: float = Field(default=30, gt=0)
+    """Until a client must have logged in, where it has begun to or must."""
+
     idle_seconds: float = Field(default=660, gt=0)
     """Without a byte either way a connection is closed: above Kafka's own nine minutes."""
 

@@ -8,7 +8,8 @@ name of its own. What is bound and what is advertised are separate settings.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
@@ -16,13 +17,17 @@ from wiremask.proxy import metrics
 from wiremask.proxy.address import Address, AddressField
 from wiremask.proxy.admission import AdmissionConfig, ProxyProtocolConfig
 from wiremask.proxy.log import logger
-from wiremask.proxy.model import Port, Section
+from wiremask.proxy.model import Port, Seconds, Section
 from wiremask.proxy.principal import PrincipalRules, subject_of
+from wiremask.proxy.sasl.bearer import BearerConfig
+from wiremask.proxy.sasl.termination import ClientLogins
 from wiremask.proxy.tls import ServerSide, ServerTlsConfig, Tls
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
+
+    from wiremask.proxy.reloadedfiles import Reloaded
 
 _log = logger()
 
@@ -41,10 +46,33 @@ class NodesConfig(Section):
 
 
 class ListenerSaslConfig(Section):
-    """Section `listeners[].sasl`: how the logins that pass are read."""
+    """Section `listeners[].sasl`: who clients are, by logins that pass to the brokers or that the proxy takes."""
 
     principal_claim: str = Field(default="sub", min_length=1)
-    """The claim of an OAUTHBEARER token that the brokers take for the name (`sasl.oauthbearer.sub.claim.name`)."""
+    """The claim of an OAUTHBEARER token that is taken for the name; `sasl.oauthbearer.sub.claim.name` of a broker."""
+
+    mechanisms: tuple[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"], ...] = ()
+    """Clients log in at the proxy, and must, by one of these. Without any, their logins pass to the brokers."""
+
+    credentials: Path | None = None
+    """For PLAIN and SCRAM: a file with the lines that `wiremask credential` prints."""
+
+    bearer: BearerConfig | None = None
+    """For OAUTHBEARER: whose access tokens are taken."""
+
+    session_seconds: Seconds | None = None
+    """How long a login at the proxy is good, as `connections.max.reauth.ms`; a client logs in again before."""
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> ListenerSaslConfig:
+        wants_file = bool({"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}.intersection(self.mechanisms))
+        if wants_file != (self.credentials is not None):
+            raise ValueError(
+                "PLAIN and SCRAM need credentials (a file for `wiremask credential`), and nothing else does"
+            )
+        if ("OAUTHBEARER" in self.mechanisms) != (self.bearer is not None):
+            raise ValueError("OAUTHBEARER needs bearer, and nothing else does")
+        return self
 
 
 class ListenerConfig(Section):
@@ -69,7 +97,7 @@ class ListenerConfig(Section):
     """Clients speak TLS; without this section they do not."""
 
     sasl: ListenerSaslConfig = ListenerSaslConfig()
-    """How the logins that pass are read."""
+    """Who clients are."""
 
     clients: AdmissionConfig = AdmissionConfig()
     """Which addresses may connect."""
@@ -103,18 +131,25 @@ class Listener:
     """The bound ports of one `listeners` entry, and the addresses that stand for brokers."""
 
     def __init__(self, config: ListenerConfig) -> None:
-        """Reads the files of TLS; nothing is bound yet.
+        """Reads the files of TLS and of logins; nothing is bound yet.
 
         Raises:
-            TlsUnusable: one of them cannot be used.
+            TlsUnusable, CredentialsUnusable, KeysUnusable: one of them cannot be used.
         """
         self.config = config
+        self.logins = ClientLogins(config.sasl, use=config.name) if config.sasl.mechanisms else None
         self.tls: Tls | None = None
         if config.tls is not None:
             self.tls = Tls(config.tls, use=config.name)
             self._principals = PrincipalRules.read(config.tls.principal_mapping_rules)
         self._servers: list[asyncio.Server] = []
         self._warned: set[int] = set()
+
+    @property
+    def reloaded(self) -> list[Reloaded]:
+        """What is made of files."""
+        tls: list[Reloaded] = [] if self.tls is None else [self.tls]
+        return tls + ([] if self.logins is None else self.logins.reloaded)
 
     def principal_of(self, certificate: bytes) -> str:
         """Who a client with this certificate (DER) is.

@@ -48,7 +48,7 @@ from wiremask.proxy.quickway import QuickWay
 from wiremask.proxy.refusals import LoginUnfinished, RulesUnfit, TopicUnknown, code_for_reader, refusal, tell_refused
 from wiremask.proxy.session import Exchange, Pieces, Session
 from wiremask.proxy.shortcut import Shortcut
-from wiremask.proxy.steps import Forward, LookUp, Reply, RequestStep, ResponseStep, answer, exchange_of
+from wiremask.proxy.steps import Forward, LookUp, Reply, RequestStep, ResponseStep, Verify, answer, exchange_of
 from wiremask.rules import RulesClash
 
 if TYPE_CHECKING:
@@ -135,9 +135,13 @@ class Pipeline:
                 return self._api_versions(header, frame)
             case apis.SASL_HANDSHAKE:
                 handshake = SaslHandshakeRequest.read(memoryview(frame)[header.body_start :], header.version)
+                if session.login is not None:
+                    return answer(header, session.login.offer(handshake.mechanism, header.version))
                 session.identity.offer(handshake.mechanism, header.version)
             case apis.SASL_AUTHENTICATE:
                 step = SaslAuthenticateRequest.read(memoryview(frame)[header.body_start :], header.version)
+                if session.login is not None:
+                    return Verify(header=header, token=bytes(step.token or b""))
                 session.identity.client_token(step.token or b"")
             case key if checked := CHECKED.get(key):
                 checked.read(memoryview(frame)[header.body_start :], header.version)

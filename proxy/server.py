@@ -23,6 +23,8 @@ from wiremask.proxy.pipeline import Pipeline
 from wiremask.proxy.probe import Probe
 from wiremask.proxy.reload import RuleSource
 from wiremask.proxy.reloadedfiles import ReloadedFiles
+from wiremask.proxy.sasl.bearer import KeysUnusable
+from wiremask.proxy.sasl.credentials import CredentialsUnusable
 from wiremask.proxy.tasks import Tasks
 from wiremask.proxy.tls import TlsUnusable
 from wiremask.proxy.topics import TopicNames
@@ -75,10 +77,11 @@ async def _serve(config: Config) -> int:
     try:
         upstream = Upstream(config.upstream, connect_seconds=config.limits.connect_seconds)
         listeners = [Listener(listener) for listener in config.listeners]
-    except TlsUnusable as error:
-        _log.error("not started", reason="TLS files cannot be used", error=str(error))
+    except (TlsUnusable, CredentialsUnusable, KeysUnusable) as error:
+        _log.error("not started", reason="a file cannot be used", error=str(error))
         return 1
-    files = ReloadedFiles([tls for tls in (upstream.tls, *(one.tls for one in listeners)) if tls is not None])
+    made = [] if upstream.tls is None else [upstream.tls]
+    files = ReloadedFiles([*made, *(one for listener in listeners for one in listener.reloaded)])
     probe = Probe(upstream, health)  # before a port is open: who comes first may need its look-up
     admin = AdminServer(config.admin, health)
     with ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="mask") as workers:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from typing_extensions import Buffer
 
@@ -32,6 +32,24 @@ Pieces = Sequence[Buffer]
 _numbers = count(1)
 
 
+class LoginHere(Protocol):
+    """The client's login, taken by the proxy.
+
+    Attributes:
+        fault: why it was refused; the connection ends with the answer.
+        lasts_s: for how long it is good; None is without end.
+    """
+
+    fault: str | None
+    lasts_s: float | None
+
+    def offer(self, mechanism: str, version: int, /) -> bytes:
+        """The answer to a SaslHandshake."""
+
+    async def verify(self, token: bytes, version: int, /) -> bytes:
+        """The answer to a SaslAuthenticate."""
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
     """One request and its answer.
@@ -46,6 +64,7 @@ class Exchange:
         max_bytes: the most that a reader asked for.
         claim: the memory that the reply takes.
         when_answered: what goes on when the answer to a look-up has come.
+        own_answer: gets the broker's frame, of a request of the proxy's own that the pipeline does not know.
     """
 
     api: Api
@@ -60,6 +79,7 @@ class Exchange:
     reply: Pieces | None = None
     claim: Claim | None = None
     when_answered: Callable[[], None] | None = None
+    own_answer: Callable[[bytes | bytearray], None] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,6 +88,7 @@ class Session:
 
     Attributes:
         listener: the name of the listener that it came in by.
+        login: where clients log in at the proxy, or not at all; None where their logins pass to the broker.
         client_id: what the client calls itself, in its latest request.
         broker_versions: what the broker said that it offers (api key -> highest version), once it was asked.
     """
@@ -75,6 +96,7 @@ class Session:
     number: int = field(default_factory=lambda: next(_numbers))
     listener: str | None = None
     identity: Identity = field(default_factory=Identity)
+    login: LoginHere | None = None
     client_id: str | None = None
     broker_versions: dict[int, int] = field(default_factory=dict)
     _planned: tuple[Plan, Client, ClientPlan] | None = None
@@ -85,7 +107,12 @@ class Session:
         """The rules for this client; made anew when the ruleset, its principal or its client id is another."""
         if not plan.has_conditions:
             return plan
-        client = Client(principal=self.identity.principal, client_id=client_id, listener=self.listener)
+        client = Client(
+            principal=self.identity.principal,
+            client_id=client_id,
+            listener=self.listener,
+            claims=self.identity.claims,
+        )
         planned = self._planned
         if planned is None or planned[0] is not plan or planned[1] != client:
             planned = self._planned = (plan, client, plan.for_client(client))

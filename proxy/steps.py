@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wiremask.protocol.frame import frame_pieces
@@ -46,7 +46,15 @@ class LookUp:
     exchange: Exchange
 
 
-RequestStep = Forward | Answer | LookUp
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verify:
+    """The client's login is taken by the proxy: check the token, and answer with what comes of it."""
+
+    header: RequestHeader
+    token: bytes = field(repr=False)
+
+
+RequestStep = Forward | Answer | LookUp | Verify
 ResponseStep = Reply | LookUp
 
 

@@ -1,21 +1,25 @@
 """Where the brokers are, and connections to them.
 
 A node's address comes from the first source that knows it: `upstream.nodes`, `upstream.nodePattern`, and then what
-brokers told, either to the proxy's own look-up on an open listener or to a client whose Metadata passed through. It
-never falls back to another broker. Host names are resolved anew for each connection, and every address is tried.
+brokers told, either to the proxy's own look-up (`upstream.lookup`) or to a client whose Metadata passed through. It
+never falls back to another broker. Host names are resolved anew for each connection, and every address is tried. With
+`upstream.sasl` a connection is logged in before it is used.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from wiremask.proxy import metrics
 from wiremask.proxy.address import Address, AddressField
+from wiremask.proxy.conversation import Conversation
 from wiremask.proxy.log import logger
 from wiremask.proxy.model import Section
+from wiremask.proxy.sasl.initiation import Initiation, InitiationConfig, LoginFailed
 from wiremask.proxy.tls import ClientTlsConfig, Tls
 
 if TYPE_CHECKING:
@@ -23,7 +27,12 @@ if TYPE_CHECKING:
 
 _log = logger()
 
-_Protocol = TypeVar("_Protocol", bound=asyncio.BufferedProtocol)
+
+class LookupConfig(Section):
+    """Section `upstream.lookup`: the proxy asks the brokers, now and then, where they all are."""
+
+    sasl: InitiationConfig | None = None
+    """Credentials for that alone, where clients log in by themselves; they need no rights."""
 
 
 class UpstreamConfig(Section):
@@ -41,6 +50,19 @@ class UpstreamConfig(Section):
     tls: ClientTlsConfig | None = None
     """The brokers are spoken to with TLS; `{}` is TLS with the authorities that the system trusts."""
 
+    sasl: InitiationConfig | None = None
+    """The proxy logs in at the brokers; without this section the logins of clients pass through."""
+
+    lookup: LookupConfig = LookupConfig()
+    """How the proxy asks where the brokers are."""
+
+    @model_validator(mode="after")
+    def _aws_has_tls(self) -> UpstreamConfig:
+        for sasl in (self.sasl, self.lookup.sasl):
+            if sasl is not None and sasl.mechanism == "AWS_MSK_IAM" and self.tls is None:
+                raise ValueError("AWS_MSK_IAM needs upstream.tls")
+        return self
+
     @field_validator("node_pattern")
     @classmethod
     def _names_the_node(cls, pattern: str | None) -> str | None:
@@ -55,6 +77,19 @@ class UpstreamUnavailable(Exception):
     """No broker took the connection, or no source knows the node's address."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A connection to a broker.
+
+    Attributes:
+        host: by which it was reached.
+        login_s: for how long the proxy's own login lasts; None where there is none, or it lasts.
+    """
+
+    host: str
+    login_s: float | None = None
+
+
 class Upstream:
     """The cluster as the proxy knows it: addresses by node id, and how to reach them."""
 
@@ -65,6 +100,8 @@ class Upstream:
             TlsUnusable: one of them cannot be used.
         """
         self.tls = None if config.tls is None else Tls(config.tls, use="upstream")
+        self.login = None if config.sasl is None else Initiation(config.sasl)
+        self._lookup_login = self.login if config.lookup.sasl is None else Initiation(config.lookup.sasl)
         self._config = config
         self._connect_s = connect_seconds
         self._told: dict[int, Address] = {}
@@ -85,8 +122,13 @@ class Upstream:
             return (Address.parse(self._config.node_pattern.replace("{node}", str(node))),)
         return (self._told[node],) if node in self._told else ()
 
-    async def connect(self, node: int | None, leg: _Protocol) -> _Protocol:
-        """Connects `leg` to a node, or to the first bootstrap server that answers.
+    async def connect(self, node: int | None, leg: asyncio.BufferedProtocol, *, is_lookup: bool = False) -> Reached:
+        """Connects `leg` to a node, or to the first bootstrap server that answers, and logs in first.
+
+        Args:
+            node: a broker's id; None is any.
+            leg: is told of the connection when it can be used.
+            is_lookup: log in as `upstream.lookup` says.
 
         Raises:
             UpstreamUnavailable: its text says what was tried and what to set.
@@ -106,18 +148,31 @@ class Upstream:
         for address in addresses:
             try:
                 async with asyncio.timeout(self._connect_s):
-                    await self._reach(address, leg)
+                    return await self._reach(address, leg, self._lookup_login if is_lookup else self.login)
             except TimeoutError:
                 failures.append(f"{address}: no answer within {self._connect_s:g} s")
-            except UpstreamUnavailable as error:
+            except (UpstreamUnavailable, LoginFailed) as error:
                 failures.append(f"{address}: {error}")
             except OSError as error:
                 failures.append(f"{address}: {error.strerror or type(error).__name__}")
-            else:
-                return leg
         raise UpstreamUnavailable("no broker took the connection: " + "; ".join(failures))
 
-    async def _reach(self, address: Address, leg: asyncio.BufferedProtocol) -> None:
+    async def _reach(self, address: Address, leg: asyncio.BufferedProtocol, login: Initiation | None) -> Reached:
+        if login is None:
+            await self._open(address, leg)
+            return Reached(host=address.host)
+        conversation = Conversation()
+        await self._open(address, conversation)
+        try:
+            login_s = await login.log_in(conversation.ask, address.host)
+        except BaseException:  # cancelled by the time limit too: the socket must not stay
+            if conversation.transport is not None:
+                conversation.transport.abort()
+            raise
+        conversation.hand_over(leg)
+        return Reached(host=address.host, login_s=login_s)
+
+    async def _open(self, address: Address, leg: asyncio.BufferedProtocol) -> None:
         """Connects, with TLS where the brokers have it."""
         loop = asyncio.get_running_loop()
         if self.tls is None:
@@ -137,6 +192,6 @@ class Upstream:
         await loop.create_connection(lambda: layer, address.host, address.port)
         try:
             await secured
-        except BaseException:  # cancelled by the time limit too: the socket must not stay
+        except BaseException:  # as above
             layer.abort()
             raise

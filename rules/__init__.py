@@ -27,7 +27,7 @@ For who holds the keys, reveal.py turns the rules round.
 README.md beside this file is the reference of the language.
 """
 
-from wiremask.rules.condition import Client
+from wiremask.rules.condition import Claims, Client
 from wiremask.rules.errors import KeyUnavailable, RuleError, RulesClash, RuleSetInvalid
 from wiremask.rules.jsonmask import OUTPUT_LIMIT_BYTES
 from wiremask.rules.keys import KeyReference
@@ -38,6 +38,7 @@ from wiremask.rules.rule import Direction, Field, Rule
 
 __all__ = [
     "OUTPUT_LIMIT_BYTES",
+    "Claims",
     "Client",
     "ClientPlan",
     "Direction",

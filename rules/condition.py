@@ -11,10 +11,11 @@ Source: https://github.com/cel-expr/cel-spec, doc/langdef.md ("Evaluation", "Log
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wiremask.rules.shape import choices, suggest
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from cel_expr_python.cel import Env, Expression
 
-VARIABLES = ("principal", "clientId", "topic", "listener")
+_TEXTS = ("principal", "clientId", "topic", "listener")
+VARIABLES = (*_TEXTS, "claims")
 FUNCTIONS = ("contains", "endsWith", "matches", "size", "startsWith", "all", "exists")
 FAULTS_LIMIT = 5
 
@@ -37,6 +39,30 @@ _BEFORE_CALL = re.compile(r"\w+\s*\Z")
 _BEFORE_DOT = re.compile(r"[\w.]+\Z")
 
 
+class Claims:
+    """What the issuer of an access token says of a client, verified. Immutable, and equal if it says the same."""
+
+    __slots__ = ("_text", "values")
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+        self._text = json.dumps(values, sort_keys=True)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Claims | None:
+        """The claims; None where CEL would not see them as they are."""
+        return cls(values) if _is_plain_tree(values) else None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Claims) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return f"Claims(names={sorted(self.values)})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """What is known of who asks; None where it is not known.
@@ -45,11 +71,13 @@ class Client:
         principal: as the broker knows it, `User:name`.
         client_id: what the client calls itself.
         listener: the name of the listener that it came in by.
+        claims: of an access token that the proxy has verified.
     """
 
     principal: str | None = None
     client_id: str | None = None
     listener: str | None = None
+    claims: Claims | None = None
 
 
 NOBODY = Client()
@@ -91,15 +119,18 @@ class Condition:
 
     def holds(self, client: Client, topic: str) -> bool | None:
         """Whether the condition holds; None if that hangs on what is not known, or cannot be found out."""
-        known = {
+        texts = {
             "principal": client.principal,
             "clientId": client.client_id,
             "topic": topic,
             "listener": client.listener,
         }
-        return self._evaluate({name: value for name, value in known.items() if value is not None and _is_plain(value)})
+        known: dict[str, Any] = {name: value for name, value in texts.items() if value is not None and _is_plain(value)}
+        if client.claims is not None:
+            known["claims"] = client.claims.values
+        return self._evaluate(known)
 
-    def _evaluate(self, known: Mapping[str, str]) -> bool | None:
+    def _evaluate(self, known: Mapping[str, Any]) -> bool | None:
         try:
             found = self._expression.eval(data=known).value()
         except Exception:  # whatever the library raises: no answer, and so the safe side
@@ -131,12 +162,24 @@ def _is_plain(value: str) -> bool:
     return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
+def _is_plain_tree(value: object) -> bool:
+    """Whether CEL sees all of a value of JSON as it is."""
+    if isinstance(value, str):
+        return _is_plain(value)
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_plain(name) and _is_plain_tree(one) for name, one in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain_tree, value))
+    return value is None or isinstance(value, bool | float) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+
+
 @cache
 def _environment(without: str | None = None) -> Env:
     # Loaded here: a ruleset without conditions does not pay the 40 ms and 6 MB.
     from cel_expr_python import cel  # noqa: PLC0415
 
-    return cel.NewEnv(variables={name: cel.Type.STRING for name in VARIABLES if name != without})
+    kinds = dict.fromkeys(VARIABLES, cel.Type.STRING) | {"claims": cel.Type.Map(cel.Type.STRING, cel.Type.DYN)}
+    return cel.NewEnv(variables={name: kind for name, kind in kinds.items() if name != without})
 
 
 def _compiles_without(name: str, text: str) -> bool:
@@ -166,7 +209,7 @@ def _translate(said: str, text: str) -> Iterator[tuple[int, str]]:
         if (undeclared := _UNDECLARED.match(what)) is not None:
             yield _undeclared(text, offset, undeclared[1])
         elif (overload := _OVERLOAD.match(what)) is not None:
-            named = choices(VARIABLES)
+            named = choices(_TEXTS)
             yield offset, f"this does not take {overload[1]}; {named} are texts, compare them with quoted texts"
         elif "operand of a select" in what:
             yield offset, f"a text has no members; write for example {_EXAMPLE}"

@@ -262,6 +262,7 @@ class Plan:
             principal=client.principal if "principal" in self._asked else None,
             client_id=client.client_id if "clientId" in self._asked else None,
             listener=client.listener if "listener" in self._asked else None,
+            claims=client.claims if "claims" in self._asked else None,
         )
         return _PlanForClient(self, known)
 

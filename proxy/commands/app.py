@@ -199,6 +199,25 @@ def keygen() -> None:
     sys.stdout.write(f"base64:{base64.b64encode(secrets.token_bytes(32)).decode('ascii')}\n")
 
 
+@app.command()
+def credential(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The client's user name.")],
+    mechanism: Annotated[
+        str, typer.Option(help="SCRAM-SHA-256 or SCRAM-SHA-512; PLAIN takes either.")
+    ] = "SCRAM-SHA-256",
+    iterations: Annotated[
+        int, typer.Option(help="What a guess at the password costs.", min=4096, max=1_000_000)
+    ] = 32768,
+) -> None:
+    """Print a line for the file listeners[].sasl.credentials.
+
+    The password is asked for at a terminal, or is the first line of standard input.
+    """
+    from wiremask.proxy.commands.credential import credential as carry_out  # noqa: PLC0415
+
+    raise typer.Exit(carry_out(name, mechanism, iterations))
+
+
 @app.command(context_settings=_ELSEWHERE)
 def config(context: typer.Context) -> None:
     """Print the effective configuration."""

@@ -196,9 +196,10 @@ async def test_files_that_could_not_be_used_are_tried_again(authority: Authority
     assert second.certificate.exists()
 
 
-def test_the_example_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
+@pytest.mark.parametrize("section", ["### TLS", "### Logins"])
+def test_the_examples_of_the_readme_are_configurations(tmp_path: Path, section: str) -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    example = text.partition("### TLS")[2].partition("```yaml\n")[2].partition("```")[0]
+    example = text.partition(section)[2].partition("```yaml\n")[2].partition("```")[0]
     (tmp_path / "wiremask.yaml").write_text(example)
 
     config = load(tmp_path / "wiremask.yaml", env={})

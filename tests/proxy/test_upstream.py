@@ -56,7 +56,8 @@ async def test_tries_the_next_bootstrap_server() -> None:
     port = server.sockets[0].getsockname()[1]
     cluster = upstream(bootstrapServers=[f"127.0.0.1:{refused_port()}", f"127.0.0.1:{port}"])
 
-    leg = await cluster.connect(None, _Remembers())
+    leg = _Remembers()
+    await cluster.connect(None, leg)
     leg.transport.close()
     server.close()
 
@@ -99,7 +100,8 @@ async def test_asks_once_more_where_a_node_is_before_it_gives_up() -> None:
 
     cluster.look_up = look_up
     for _ in range(2):
-        leg = await cluster.connect(7, _Remembers())
+        leg = _Remembers()
+        await cluster.connect(7, leg)
         leg.transport.close()
     with pytest.raises(UpstreamUnavailable, match="no source knows the address of node 9"):
         await cluster.connect(9, _Remembers())
