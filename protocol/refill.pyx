@@ -34,6 +34,7 @@ cdef enum:
     CHOICES = 1024
     NAME_BYTES = 249
     TOPICS = 1024
+    COPIED = 4096
     JOINED = 65536  # up to here one copy costs less than a write of several pieces
 
 
@@ -210,7 +211,8 @@ cdef class Refill:
             filled: for each field the pieces of its new content, or None where it stays.
 
         Returns:
-            One piece if the frame is small, else several; records and what is between them are not copied then.
+            One piece if the frame is small, else several; large ones are not copied then. The frame is let go of if all
+            its records are new.
             `grown_bytes` is what all new content has more than the old.
         """
         cdef RecordsField field
@@ -225,13 +227,13 @@ cdef class Refill:
             for piece in content:
                 size += size_of_piece(piece)
             length = encode_length(size, flexible=self._program.flexible)
-            pieces.append(view[at : field._length_at])
+            pieces.append(kept(view[at : field._length_at]))
             pieces.append(length)
             pieces += content
             total += field._length_at - at + len(length) + size
             at = field.stop
             self.grown_bytes += size - (field.stop - field.start)
-        pieces.append(view[at:])
+        pieces.append(kept(view[at:]))
         total += len(view) - at
         if total - PREFIX > INT32_MAX:
             raise OverflowError("a frame beyond 2 GiB")
@@ -248,3 +250,8 @@ cdef Py_ssize_t size_of_piece(object piece) except -1:
     PyBuffer_Release(&view)
     return size
 
+
+
+cdef object kept(object view):
+    """What stays of a frame: copied where that is little, so that the frame need not be held until it has left."""
+    return bytes(view) if len(view) <= COPIED else view

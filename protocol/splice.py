@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
+COPIED_BYTES = 4096
+
 # start and end of the old span, and what stands there instead
 Replacement = tuple[int, int, "tuple[Buffer, ...]"]
 
@@ -61,7 +63,7 @@ class Edits:
         return edits
 
     def pieces(self) -> list[Buffer]:
-        """The edited body, in order; what is unchanged are views of the body.
+        """The edited body, in order; what is unchanged are views of the body, short ones copies.
 
         Raises:
             ValueError: two edits overlap.
@@ -72,12 +74,17 @@ class Edits:
             if start < at:
                 raise ValueError(f"edits overlap at byte {start}")
             if start > at:
-                pieces.append(self._body[at:start])
+                pieces.append(kept(self._body[at:start]))
             pieces += new
             at = end
         if at < len(self._body):
-            pieces.append(self._body[at:])
+            pieces.append(kept(self._body[at:]))
         return pieces
+
+
+def kept(unchanged: memoryview) -> Buffer:
+    """What stays of a body: copied where that is little, so that a large frame need not be held until it has left."""
+    return bytes(unchanged) if len(unchanged) <= COPIED_BYTES else unchanged
 
 
 def size_of(pieces: Sequence[Buffer]) -> int:

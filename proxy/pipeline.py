@@ -272,7 +272,7 @@ class Pipeline:
             return Reply(pieces=() if exchange.is_lookup else frame_pieces(frame))
         if isinstance(step, LookUp):
             return step
-        return Reply(pieces=frame_pieces(memoryview(frame)[:body_start], *step.pieces()))
+        return Reply(pieces=frame_pieces(bytes(frame[:body_start]), *step.pieces()))
 
     def _produced(self, back: _Returning) -> Edits | None:
         response = ProduceResponse.read(back.body, back.version)
@@ -397,7 +397,7 @@ class Pipeline:
 
     @staticmethod
     def _edited(header: RequestHeader, frame: Frame, edits: Edits) -> Pieces:
-        return frame_pieces(memoryview(frame)[: header.body_start], *edits.pieces()) if edits else frame_pieces(frame)
+        return frame_pieces(bytes(frame[: header.body_start]), *edits.pieces()) if edits else frame_pieces(frame)
 
     # Which frames are worth a thread.
 

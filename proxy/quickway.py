@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _HEAD_START: Final = 8  # of what a request's header has behind the correlation id
 _HEAD_BYTES: Final = 1024  # of one that is remembered: a client could make it as long as a frame
+_LIGHT: Final = 8
+"""A frame may be so many times larger if the kernel masks all of it alone. For the work on it to change to another
+thread, and its bytes to another core's cache, costs as much as to mask them."""
 _PRODUCE_KEY: Final = apis.PRODUCE.to_bytes(2, "big")
 
 
@@ -41,7 +44,8 @@ class QuickWay:
     """What of one connection is masked without the long way.
 
     Args:
-        limit_bytes: frames of this size or more take the long way, which may use another thread.
+        limit_bytes: frames of this size or more take the long way, which may use another thread; light ones from eight
+            times this size on.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class QuickWay:
         self._topics = topics
         self._work = work
         self._limit_bytes = limit_bytes
+        self._light_bytes = limit_bytes * _LIGHT
         self._plan: Plan | None = None
         self._login_steps = -1
         self._is_open = False
@@ -68,7 +73,7 @@ class QuickWay:
 
     def request(self, frame: bytes | bytearray) -> Pieces | None:
         """A masked Produce as it goes to the broker, its exchange begun; None if it takes the long way."""
-        if frame[:2] != _PRODUCE_KEY or len(frame) >= self._limit_bytes:
+        if frame[:2] != _PRODUCE_KEY or len(frame) >= self._light_bytes:
             return None
         plan = self._rules.current.plan
         session = self._session
@@ -84,6 +89,8 @@ class QuickWay:
         if fields is None:
             if self._client_id != session.client_id:
                 self._begin(plan)
+            return None
+        if self._is_heavy(frame, fields):
             return None
         work = self._work()
         filled = _fill(frame, fields, mask_produced, work)
@@ -102,7 +109,7 @@ class QuickWay:
         """A masked Fetch response as it goes to the client, its exchange over; None if it takes the long way."""
         session = self._session
         exchange = session.next_to_leave
-        if exchange is None or exchange.api.key != apis.FETCH or len(frame) >= self._limit_bytes:
+        if exchange is None or exchange.api.key != apis.FETCH or len(frame) >= self._light_bytes:
             return None
         plan = self._rules.current.plan
         if plan is not self._plan or session.identity.steps != self._login_steps:
@@ -115,6 +122,8 @@ class QuickWay:
         fields = refill.find(frame, self._choices_at("fetch", plan))
         if fields is None or refill.correlation_id != exchange.correlation_id:
             return None
+        if self._is_heavy(frame, fields):
+            return None
         work = self._work()
         filled = _fill(frame, fields, mask_fetched, work)
         if filled is None:
@@ -126,6 +135,10 @@ class QuickWay:
         work.tell()
         session.left(exchange)
         return pieces
+
+    def _is_heavy(self, frame: bytes | bytearray, fields: list[RecordsField]) -> bool:
+        """Whether masking it would keep other connections waiting."""
+        return len(frame) >= self._limit_bytes and not all(field.choice.is_light for field in fields)
 
     def _begin(self, plan: Plan) -> None:
         identity = self._session.identity

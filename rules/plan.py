@@ -22,7 +22,7 @@ from wiremask.rules.observers import Observer, split
 from wiremask.rules.outcome import unchanged
 from wiremask.rules.parts import header_masker, key_masker, value_masker
 from wiremask.rules.records import RecordsOutcome
-from wiremask.rules.traits import binds_topic
+from wiremask.rules.traits import acts_in_kernel, binds_topic
 
 if TYPE_CHECKING:
     from array import array
@@ -54,9 +54,10 @@ class TopicPlan:
         rules: the rules that act, in order of precedence. An outcome counts by, and a failure names, the position here.
         at: the direction.
         observers: the rules among them that only observe, ready to.
+        is_light: the kernel does all of it by itself, many times faster than what else there is.
     """
 
-    __slots__ = ("_headers", "_keeping", "_keys", "_setting", "_values", "at", "observers", "rules")
+    __slots__ = ("_headers", "_keeping", "_keys", "_setting", "_values", "at", "is_light", "observers", "rules")
 
     def __init__(
         self,
@@ -100,6 +101,11 @@ class TopicPlan:
             Observer(rule, self._observing(enforced[:position], rule))
             for position, rule in enumerate(self.rules)
             if rule.observes
+        )
+        self.is_light = (
+            not self.observers
+            and self._headers is None
+            and all(acts_in_kernel(mask) for rule in self.rules for mask in rule.masks)
         )
 
     @property

@@ -5,7 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wiremask.rules.masks import Chain, Email, Encrypt, Fpe, Hash, IpScramble, Keep, Mask, Token
+from wiremask.rules.masks import (
+    Chain,
+    Drop,
+    Email,
+    Encrypt,
+    Fixed,
+    Fpe,
+    Hash,
+    IpScramble,
+    Keep,
+    Mask,
+    Nullify,
+    Partial,
+    Pattern,
+    Redact,
+    Token,
+    Truncate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +59,11 @@ def tells_apart(mask: Mask) -> bool:
             return tells_apart(local) and tells_apart(domain)
         case _:
             return isinstance(mask, Keep | Hash | Token | Fpe | Encrypt | IpScramble)
+
+
+def acts_in_kernel(mask: Mask) -> bool:
+    """Whether the compiled walk does it alone; others are called with what it collected, and cost many times more."""
+    return isinstance(mask, Keep | Redact | Fixed | Nullify | Drop | Partial | Truncate | Pattern | Hash)
 
 
 def binds_topic(mask: Mask) -> bool:

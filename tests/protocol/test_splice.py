@@ -29,7 +29,7 @@ def test_edits_in_any_order_are_those_of_slices(body: bytes, data: st.DataObject
 
 
 def test_without_edits_the_only_piece_is_the_body_itself() -> None:
-    body = bytearray(b"body")
+    body = bytearray(b"body" * 2000)
 
     (piece,) = Edits(memoryview(body)).pieces()
 
