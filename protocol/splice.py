@@ -78,7 +78,7 @@ class Edits:
             pieces += new
             at = end
         if at < len(self._body):
-            pieces.append(kept(self._body[at:]))
+            pieces.append(kept(self._body[at:]) if at else self._body)
         return pieces
 
 

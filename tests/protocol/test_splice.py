@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kafka.protocol.schemas.fields.codecs import UnsignedVarInt32
 
 from support.kafka_oracle import join
-from wiremask.protocol.splice import Edits, size_of, uvarint
+from wiremask.protocol.splice import COPIED_BYTES, Edits, size_of, uvarint
 
 
 @given(body=st.binary(max_size=60), data=st.data())
@@ -29,12 +29,22 @@ def test_edits_in_any_order_are_those_of_slices(body: bytes, data: st.DataObject
 
 
 def test_without_edits_the_only_piece_is_the_body_itself() -> None:
-    body = bytearray(b"body" * 2000)
+    body = bytearray(b"body")
 
     (piece,) = Edits(memoryview(body)).pieces()
 
     assert isinstance(piece, memoryview)
     assert piece.obj is body
+
+
+@pytest.mark.parametrize(("size", "held"), [(COPIED_BYTES, False), (COPIED_BYTES + 1, True)])
+def test_what_little_stays_of_an_edited_body_does_not_hold_it(size: int, held: bool) -> None:
+    body = bytearray(size + 1)
+    edits = Edits(memoryview(body))
+
+    edits.replace(0, 1, b"new")
+
+    assert any(isinstance(piece, memoryview) and piece.obj is body for piece in edits.pieces()) == held
 
 
 def test_large_pieces_are_passed_on_uncopied() -> None:
