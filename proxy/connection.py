@@ -67,7 +67,11 @@ class Shared:
 
 
 class Connection:
-    """A client on one port of a listener, and the broker behind that port."""
+    """A client on one port of a listener, and the broker behind that port.
+
+    Attributes:
+        came_from: the client's address, once it was admitted.
+    """
 
     def __init__(self, shared: Shared, listener: Listener, node: int | None) -> None:
         self._shared = shared
@@ -90,6 +94,7 @@ class Connection:
         self._quick_way = shared.pipeline.quick_way(
             self._session, shared.rules, work=partial(self._work, shared.limits.worker_bytes)
         )
+        self.came_from: str | None = None
         self._ended_by: str | None = None
         self._draining = False
         self._renewal: Renewal | None = None
@@ -127,10 +132,19 @@ class Connection:
             self._log.warning("connection refused", reason="limits.connections is reached")
             self._end("too many connections")
             return False
+        if address is not None and not self._has_room(address):
+            self._log.warning("connection refused", reason="limits.connectionsPerAddress is reached")
+            self._end("too many connections of one address")
+            return False
+        self.came_from = address
         self._shared.open.add(self)
         metrics.connections.inc()
         self._close_if_idle()
         return True
+
+    def _has_room(self, address: str) -> bool:
+        count = sum(connection.came_from == address for connection in self._shared.open)
+        return count < self._limits.connections_per_address
 
     def identify(self, *, node: int | None, principal: str | None) -> None:
         """What the client's TLS handshake told."""
@@ -381,6 +395,8 @@ class Connection:
             limit_bytes=min(limit_bytes, most_bytes),
             is_final=limit_bytes >= most_bytes,
             charge=partial(self._shared.budget.charge, owner=self),
+            ratio=self._limits.expansion_ratio,
+            records=self._limits.records_per_batch,
         )
 
     def _finish(self, result: Callable[[], Step], then: Callable[[Step], None]) -> None:

@@ -19,6 +19,12 @@ class LimitsConfig(Section):
     decompressed_bytes: int = Field(default=67_108_864, ge=1024, le=2**31 - 1)
     """The largest records section that one batch may expand to."""
 
+    expansion_ratio: int = Field(default=1_000, ge=1)
+    """How many times its size a compressed section may expand to, once that is beyond 8 MiB."""
+
+    records_per_batch: int = Field(default=1_000_000, ge=1)
+    """The most records of one batch that a rule covers; their places take memory that no other limit counts."""
+
     stalled_seconds: float = Field(default=30, gt=0)
     """How long a connection may hold memory without moving a byte while others wait for it."""
 
@@ -27,6 +33,9 @@ class LimitsConfig(Section):
 
     connections: int = Field(default=2_000, ge=1)
     """Client connections at the same time; further ones are closed at once."""
+
+    connections_per_address: int = Field(default=1_000, ge=1)
+    """Those of them that may come from one address, so that one client cannot take all."""
 
     in_flight_requests: int = Field(default=128, ge=1)
     """Requests of one connection that wait for an answer; at the limit its socket is not read."""

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from wiremask.protocol.batch import Batch, BatchSpan, read_header, split_batches
-from wiremask.protocol.errors import DecompressedTooLarge, InvalidRecords
+from wiremask.protocol.errors import DecompressedTooLarge, ErrorCode, InvalidRecords, RecordsError
 from wiremask.proxy import metrics
 from wiremask.proxy.tally import tell_masked, tell_observed
 from wiremask.rules.outcome import MaskedTooLarge
@@ -22,6 +22,7 @@ from wiremask.rules.outcome import MaskedTooLarge
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from wiremask.protocol.batch import BatchHeader
     from wiremask.protocol.legacy import MessageSet
     from wiremask.proxy.budget import Claim
     from wiremask.rules import Failure, TopicPlan
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from wiremask.rules.records import PartName, Records, RecordsOutcome
 
 BATCH_MAGIC = 2
+RATIO_FREE_BYTES = 8 << 20
 
 HEADERS_LIMIT = 1_000_000
 """A header can be as small as two bytes, and what is known of one takes many more; producers send a few a record."""
@@ -57,6 +59,12 @@ class TooHeavy(Exception):
     """A batch expands beyond what may be worked on here and now; a worker thread has more room."""
 
 
+class TooManyRecords(RecordsError):
+    """More records in a batch than `limits.recordsPerBatch`."""
+
+    kafka_code = ErrorCode.MESSAGE_TOO_LARGE
+
+
 class Work:
     """What masking one frame may take, and what it has come to.
 
@@ -67,16 +75,32 @@ class Work:
         limit_bytes: what one batch may expand to.
         is_final: whether a batch that expands beyond it is refused; otherwise `TooHeavy` asks for another attempt.
         charge: takes account of memory until the claim that it gives is released.
+        ratio: how many times its own size a section may expand to, once that is beyond RATIO_FREE_BYTES.
+        records: the most that a batch may have.
     """
 
-    __slots__ = ("_done", "_observed", "charge", "is_final", "limit_bytes")
+    __slots__ = ("_done", "_observed", "charge", "is_final", "limit_bytes", "ratio", "records")
 
-    def __init__(self, *, limit_bytes: int, is_final: bool, charge: Callable[[int], Claim]) -> None:
+    def __init__(
+        self,
+        *,
+        limit_bytes: int,
+        is_final: bool,
+        charge: Callable[[int], Claim],
+        ratio: int = 1_000,
+        records: int = 1_000_000,
+    ) -> None:
         self.limit_bytes = limit_bytes
         self.is_final = is_final
+        self.ratio = ratio
+        self.records = records
         self.charge = charge
         self._done: list[tuple[TopicPlan, RecordsOutcome]] = []
         self._observed: list[tuple[TopicPlan, list[Observation]]] = []
+
+    def room_for(self, size: int) -> int:
+        """What so many bytes may expand to: for what has expanded very far, its ratio decides."""
+        return min(self.limit_bytes, max(RATIO_FREE_BYTES, self.ratio * size))
 
     def count(self, outcome: RecordsOutcome, plan: TopicPlan) -> None:
         """Adds what became of one batch."""
@@ -113,6 +137,7 @@ def mask_produced(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | 
         header = read_header(records, span.start)
         if header.control or header.empty:
             raise InvalidRecords("a producer may send neither control batches nor empty ones")
+        _check_count(header, work)
         pieces.append(_mask_batch(records, span, plan, work, dense_offsets=True))
     return pieces if any(isinstance(piece, bytes) for piece in pieces) else None
 
@@ -135,6 +160,7 @@ def mask_fetched(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | N
             if header.control or header.empty:
                 pieces.append(records[span.start : span.end])
             else:
+                _check_count(header, work)
                 pieces.append(_mask_batch(records, span, plan, work, dense_offsets=False))
     is_cut = (spans[-1].end if spans else 0) < len(records)
     return pieces if is_cut or any(isinstance(piece, bytes) for piece in pieces) else None
@@ -144,15 +170,21 @@ def _mask_batch(
     records: memoryview, span: BatchSpan, plan: TopicPlan, work: Work, *, dense_offsets: bool
 ) -> bytes | memoryview:
     """One batch: new bytes, or a view of the old where no value changed."""
+    limit_bytes = work.room_for(span.end - span.start)
     try:
-        batch = Batch.read(records, span.start, span.end, limit_bytes=work.limit_bytes, dense_offsets=dense_offsets)
+        batch = Batch.read(records, span.start, span.end, limit_bytes=limit_bytes, dense_offsets=dense_offsets)
     except DecompressedTooLarge:
-        if work.is_final:
+        if work.is_final or limit_bytes < work.limit_bytes:
             raise
         raise TooHeavy from None
     if plan.masks_headers and batch.header_count > HEADERS_LIMIT:
         raise TooManyHeaders(f"a batch of {batch.header_count} headers, of which a rule takes {HEADERS_LIMIT}")
     return _mask(batch, records[span.start : span.end], plan, work, is_compressed=batch.header.codec != 0)
+
+
+def _check_count(header: BatchHeader, work: Work) -> None:
+    if header.count > work.records:
+        raise TooManyRecords(f"a batch of {header.count} records, of which limits.recordsPerBatch takes {work.records}")
 
 
 def _mask_sets(
@@ -162,10 +194,11 @@ def _mask_sets(
     from wiremask.protocol.legacy import MessageSet, split_sets  # noqa: PLC0415 - few processes ever see one
 
     for start, end in split_sets(records, spans):
+        limit_bytes = work.room_for(end - start)
         try:
-            read = MessageSet.read(records, start, end, limit_bytes=work.limit_bytes)
+            read = MessageSet.read(records, start, end, limit_bytes=limit_bytes)
         except DecompressedTooLarge:
-            if work.is_final:
+            if work.is_final or limit_bytes < work.limit_bytes:
                 raise
             raise TooHeavy from None
         # A reader counts on each message of a set, so none is left out.
