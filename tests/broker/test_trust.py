@@ -1,0 +1,235 @@
+"""TLS and logins against an Apache Kafka with a SASL_SSL listener: who asks decides what one stored record says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.authority import Authority
+from support.clients import AioKafka, Confluent, Message
+from support.issuer import AUDIENCE, ISSUER, Issuer
+from support.kafka import LOGIN_S, KafkaCluster, KafkaUnavailable, running_cluster
+from support.proxy import ProxyProcess, assert_absent
+from support.readers import READERS, Access
+from support.rulefolder import rule, ruleset
+from support.wait import eventually_async
+from wiremask.proxy.sasl.credentials import Verifier
+
+pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("trust")]
+
+CARD = "4111111111111111"
+USERS = ("fraud", "analytics", "others")
+PASSWORD = "a-password-of-theirs"
+KEY = {"WIREMASK_KEY_CARD": "hex:" + hashlib.sha256(b"a key for cards").hexdigest()}
+
+TELLS_READERS_APART = ruleset(
+    rule(
+        "others-read-nothing",
+        "cards-*",
+        {"$.card": "redact"},
+        at=["fetch"],
+        when={"client": '!(principal in ["User:fraud", "User:analytics"])'},
+    ),
+    rule(
+        "analytics-reads-a-token",
+        "cards-*",
+        {"$.card": {"token": {"key": "card", "format": "pan"}}},
+        at=["fetch"],
+        when={"client": 'principal == "User:analytics"'},
+    ),
+    rule("fraud-reads-the-last-four", "cards-*", {"$.card": {"partial": {"keepLast": 4}}}, at=["fetch"]),
+    keys={"card": {"env": "WIREMASK_KEY_CARD"}},
+)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def secure(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """A broker whose SASL listener speaks TLS."""
+    issued = authority.issue("broker")
+    store = tmp_path_factory.mktemp("store") / "broker.pem"
+    store.write_bytes(issued.key.read_bytes() + issued.certificate.read_bytes())
+    settings = {
+        "listener_security_protocol_map": "CLIENT:PLAINTEXT,SASL:SASL_SSL,RECORDED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener_name_sasl_ssl_keystore_type": "PEM",
+        "listener_name_sasl_ssl_keystore_location": str(store),
+    }
+    try:
+        with running_cluster(tmp_path_factory.mktemp("secure"), **settings) as cluster:
+            for user in (*USERS, "proxy"):
+                cluster.add_scram_user(user, PASSWORD)
+            yield cluster
+    except KafkaUnavailable as error:
+        pytest.skip(f"no real broker: {error}")
+
+
+@pytest.fixture(scope="module")
+def listener(authority: Authority) -> dict[str, Any]:
+    return {"tls": authority.issue("listener").settings}
+
+
+@pytest.fixture(scope="module")
+def cards(secure: KafkaCluster) -> str:
+    """A topic with one record."""
+    import asyncio
+
+    topic = secure.create_topic("cards-stored")
+
+    async def store() -> None:
+        async with AioKafka().producer(secure.bootstrap) as producer:
+            await producer.send(topic, [Message(value=json.dumps({"card": CARD}).encode())])
+
+    asyncio.run(store())
+    return topic
+
+
+def serve(folders: pytest.TempPathFactory, **options: Any) -> Iterator[ProxyProcess]:
+    proxy = ProxyProcess(home=folders.mktemp("proxy"), rules=TELLS_READERS_APART, env=KEY, **options)
+    try:
+        proxy.start()
+        yield proxy
+        assert proxy.terminate() == 0
+        assert_absent(proxy.output(), [PASSWORD, CARD])
+    finally:
+        proxy.dispose()
+
+
+@pytest.fixture(scope="module")
+def passing(
+    secure: KafkaCluster, authority: Authority, listener: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProxyProcess]:
+    """Logins pass to the broker."""
+    yield from serve(
+        tmp_path_factory,
+        upstream=secure.sasl_bootstrap,
+        listener=listener,
+        settings={"upstream": {"tls": {"ca": str(authority.ca)}}},
+    )
+
+
+def own_login(authority: Authority, folder: Path) -> dict[str, Any]:
+    """The proxy's login at the broker, which lasts LOGIN_S."""
+    (folder / "password").write_text(PASSWORD)
+    return {
+        "tls": {"ca": str(authority.ca)},
+        "sasl": {"mechanism": "SCRAM-SHA-512", "username": "proxy", "password": {"file": str(folder / "password")}},
+    }
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Issuer:
+    return Issuer()
+
+
+@pytest.fixture(scope="module")
+def taking(
+    secure: KafkaCluster,
+    authority: Authority,
+    listener: dict[str, Any],
+    issuer: Issuer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[ProxyProcess]:
+    """Clients log in at the proxy, and the proxy at the broker."""
+    folder = tmp_path_factory.mktemp("credentials")
+    lines = [f"{user}:{Verifier.make(PASSWORD, 'SCRAM-SHA-256', iterations=4096)}\n" for user in USERS]
+    (folder / "credentials").write_text("".join(lines))
+    sasl = {
+        "mechanisms": ["PLAIN", "SCRAM-SHA-256", "OAUTHBEARER"],
+        "credentials": str(folder / "credentials"),
+        "bearer": {"issuer": ISSUER, "audience": AUDIENCE, "jwksFile": str(issuer.write(folder / "keys.json"))},
+    }
+    yield from serve(
+        tmp_path_factory,
+        upstream=secure.sasl_bootstrap,
+        listener={**listener, "sasl": sasl},
+        settings={"upstream": own_login(authority, folder)},
+    )
+
+
+def assert_told_apart(seen: dict[str, bytes | None]) -> None:
+    """The fraud team reads the last four, analytics a token, all others a redaction."""
+    read = {user: json.loads(value or b"{}")["card"] for user, value in seen.items()}
+    assert read["fraud"] == "*" * 12 + CARD[-4:]
+    assert re.fullmatch(r"\d{16}", read["analytics"])
+    assert read["analytics"] != CARD
+    assert read["others"] == "[redacted]"
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "OAUTHBEARER"])
+@pytest.mark.parametrize("library", READERS)
+async def test_readers_whose_logins_pass_are_told_apart(
+    library: str, mechanism: str, passing: ProxyProcess, authority: Authority, cards: str
+) -> None:
+    seen = {}
+    for user in USERS:
+        access = Access(bootstrap=passing.bootstrap, ca=authority.ca, mechanism=mechanism, user=user, password=PASSWORD)
+        seen[user] = await READERS[library](access, cards)
+
+    assert_told_apart(seen)
+
+
+@pytest.mark.parametrize("library", READERS)
+async def test_readers_who_log_in_at_the_proxy_are_told_apart(
+    library: str, taking: ProxyProcess, authority: Authority, cards: str
+) -> None:
+    seen = {}
+    for user in USERS:
+        access = Access(
+            bootstrap=taking.bootstrap, ca=authority.ca, mechanism="SCRAM-SHA-256", user=user, password=PASSWORD
+        )
+        seen[user] = await READERS[library](access, cards)
+
+    assert_told_apart(seen)
+
+
+@pytest.mark.parametrize("library", ["aiokafka", "confluent", "kafka-python"])
+async def test_readers_with_access_tokens_of_an_issuer_are_told_apart(
+    library: str, taking: ProxyProcess, authority: Authority, issuer: Issuer, cards: str
+) -> None:
+    seen = {}
+    for user in USERS:
+        access = Access(
+            bootstrap=taking.bootstrap,
+            ca=authority.ca,
+            mechanism="OAUTHBEARER",
+            user=user,
+            password="",
+            token=issuer.token(user),
+        )
+        seen[user] = await READERS[library](access, cards)
+
+    assert_told_apart(seen)
+
+
+@pytest.mark.parametrize("library", [AioKafka(), Confluent()], ids=lambda library: library.name)
+async def test_clients_without_a_login_outlive_the_proxy_s_own(
+    library: Any, secure: KafkaCluster, authority: Authority, start_proxy_of: Any, tmp_path: Path
+) -> None:
+    proxy = start_proxy_of(upstream=secure.sasl_bootstrap, settings={"upstream": own_login(authority, tmp_path)})
+    topic = secure.create_topic(f"outlived-{library.name}")
+    sent = 0
+
+    async with library.producer(proxy.bootstrap, idempotent=True) as producer:
+
+        async def renewed_twice() -> bool:
+            nonlocal sent
+            await producer.send(topic, [Message(value=b'{"n":%d}' % sent)])
+            sent += 1
+            sessions = [line["session"] for line in proxy.logs() if line["event"] == "login renewed"]
+            return max(map(sessions.count, sessions), default=0) >= 2
+
+        await eventually_async(renewed_twice, timeout_s=20 * LOGIN_S, step_s=0.1)
+    received = await library.consume(proxy.bootstrap, topic, sent)
+
+    assert [message.value for message in received] == [b'{"n":%d}' % number for number in range(sent)]
+    assert not proxy.says("login not renewed")

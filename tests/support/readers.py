@@ -1,0 +1,161 @@
+"""Readers that log in over TLS: one value of a topic, by four client libraries, each with a name of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import confluent_kafka
+from aiokafka import AIOKafkaConsumer
+from aiokafka.abc import AbstractTokenProvider as AioTokens
+from aiokafka.helpers import create_ssl_context
+from kafka import KafkaConsumer
+from kafka.net.sasl.oauth import AbstractTokenProvider
+
+from support.login import unsigned_jwt
+from support.programs import java_tool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+READ_S = 60.0
+_PLAIN_JAAS = 'org.apache.kafka.common.security.{module} required username="{user}" password="{password}";'
+_OAUTH_JAAS = (
+    "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
+    'unsecuredLoginStringClaim_sub="{user}";'
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How a reader gets in; OAUTHBEARER with an unsigned token unless `token` is given."""
+
+    bootstrap: str
+    ca: Path
+    mechanism: str
+    user: str
+    password: str
+    token: str | None = None
+
+    @property
+    def access_token(self) -> str:
+        """What OAUTHBEARER carries."""
+        now = int(time.time())
+        return self.token or unsigned_jwt(sub=self.user, iat=now, exp=now + 600)
+
+
+async def read_with_aiokafka(access: Access, topic: str) -> bytes | None:
+    """One value, by aiokafka."""
+
+    class Token(AioTokens):  # type: ignore[misc]
+        async def token(self) -> str:
+            return access.access_token
+
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=access.bootstrap,
+        auto_offset_reset="earliest",
+        security_protocol="SASL_SSL",
+        ssl_context=create_ssl_context(cafile=str(access.ca)),
+        sasl_mechanism=access.mechanism,
+        sasl_plain_username=access.user,
+        sasl_plain_password=access.password,
+        sasl_oauth_token_provider=Token() if access.mechanism == "OAUTHBEARER" else None,
+    )
+    try:
+        async with asyncio.timeout(READ_S):
+            await consumer.start()
+            value: bytes | None = (await consumer.getone()).value
+            return value
+    finally:
+        await consumer.stop()
+
+
+def _with_confluent(access: Access, topic: str) -> bytes | None:
+    options: dict[str, Any] = {"sasl.username": access.user, "sasl.password": access.password}
+    if access.mechanism == "OAUTHBEARER":
+        options = {"oauth_cb": lambda _: (access.access_token, time.time() + 600)}
+    consumer = confluent_kafka.Consumer(
+        {
+            "bootstrap.servers": access.bootstrap,
+            "group.id": "none",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "security.protocol": "SASL_SSL",
+            "ssl.ca.location": str(access.ca),
+            "sasl.mechanism": access.mechanism,
+            "log_level": 0,
+            **options,
+        }
+    )
+    try:
+        consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
+        message = consumer.poll(READ_S)
+        assert message is not None
+        assert message.error() is None, message.error()
+        return message.value()
+    finally:
+        consumer.close()
+
+
+def _with_kafka_python(access: Access, topic: str) -> bytes | None:
+    class Token(AbstractTokenProvider):  # type: ignore[misc]
+        def token(self) -> str:
+            return access.access_token
+
+    options: dict[str, Any] = {"sasl_plain_username": access.user, "sasl_plain_password": access.password}
+    if access.mechanism == "OAUTHBEARER":
+        options = {"sasl_oauth_token_provider": Token()}
+    consumer = KafkaConsumer(
+        topic,
+        bootstrap_servers=access.bootstrap,
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=int(READ_S * 1000),
+        security_protocol="SASL_SSL",
+        ssl_cafile=str(access.ca),
+        sasl_mechanism=access.mechanism,
+        **options,
+    )
+    try:
+        value: bytes | None = next(consumer).value
+        return value
+    finally:
+        consumer.close()
+
+
+def _with_java(access: Access, topic: str) -> bytes | None:
+    modules = {"PLAIN": "plain.PlainLoginModule"}
+    module = modules.get(access.mechanism, "scram.ScramLoginModule")
+    login = _OAUTH_JAAS if access.mechanism == "OAUTHBEARER" else _PLAIN_JAAS
+    settings = {
+        "security.protocol": "SASL_SSL",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(access.ca),
+        "sasl.mechanism": access.mechanism,
+        "sasl.jaas.config": login.format(module=module, user=access.user, password=access.password),
+    }
+    properties = [part for name, value in settings.items() for part in ("--command-property", f"{name}={value}")]
+    read = java_tool(
+        "org.apache.kafka.tools.consumer.ConsoleConsumer",
+        *("--bootstrap-server", access.bootstrap, "--topic", topic, "--partition", "0", "--offset", "earliest"),
+        *("--max-messages", "1", "--timeout-ms", str(int(READ_S * 1000)), *properties),
+    )
+    return read.strip().encode()
+
+
+def _on_a_thread(read: Callable[[Access, str], bytes | None]) -> Any:
+    async def run(access: Access, topic: str) -> bytes | None:
+        return await asyncio.to_thread(read, access, topic)
+
+    return run
+
+
+READERS: dict[str, Any] = {
+    "aiokafka": read_with_aiokafka,
+    "confluent": _on_a_thread(_with_confluent),
+    "kafka-python": _on_a_thread(_with_kafka_python),
+    "java": _on_a_thread(_with_java),
+}
