@@ -180,6 +180,7 @@ class Connection:
         if self._shared.upstream.login is not None:
             self._renewal = Renewal(self._shared.upstream.login, reached, self, self._shared.tasks)
         self.client.release(CONNECTING)
+        self._settle()  # a drain may have begun meanwhile
 
     # The proxy's own login, where it has one; `Renewal` calls these.
 

@@ -153,6 +153,28 @@ async def test_reads_bare_tokens_after_handshake_0(
     assert refused is None
 
 
+async def test_reads_a_scram_login_in_bare_tokens(
+    start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic
+) -> None:
+    for user in (USER, OTHER_USER):
+        kafka.add_scram_user(user, PASSWORD)
+    proxy = start_proxy(rules=RULES, upstream=kafka.sasl_bootstrap)
+    topic = make_topic("read")
+    await store(kafka, topic)
+
+    seen = {}
+    for user in (USER, OTHER_USER):
+        with RawClient(proxy.bootstrap) as client:
+            client.ask(handshake_frame("SCRAM-SHA-256", 0))
+            first = f"n={user},r=of-the-client"
+            challenge = client.ask(bare(b"n,," + first.encode())).decode()
+            verified = client.ask(bare(scram_last(first, challenge, PASSWORD)))
+            (batch,) = read_batches(ask_fetch(client, topic).records)
+            seen[user] = verified[:2], batch.records[0].value
+
+    assert seen == {USER: (b"v=", CLEAR), OTHER_USER: (b"v=", MASKED)}
+
+
 async def test_without_a_login_a_reader_is_anonymous(
     start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic
 ) -> None:

@@ -162,18 +162,18 @@ def test_drain_ends_at_its_deadline(start_proxy: StartProxy, broker: KafkaBroker
         broker.pause()
         client.send(produce_frame(topic, write_batch([b"2"])))
         eventually(lambda: proxy.metric("wiremask_requests_total", api="Produce") >= 2, what="the second request read")
-        code = proxy.terminate(timeout_s=10)
+        code = proxy.terminate()
         closed = client.is_closed()
 
     assert (code, closed) == (0, True)
 
 
 def test_half_a_request_at_sigterm_does_not_hold_the_proxy(start_proxy: StartProxy, make_topic: MakeTopic) -> None:
-    proxy = start_proxy()
+    proxy = start_proxy(settings={"limits": {"drainSeconds": 120}})
 
     with RawClient(proxy.bootstrap) as client:
         client.send(struct.pack(">i", 100_000) + b"\x00\x00\x00\x09")
-        code = proxy.terminate(timeout_s=10)
+        code = proxy.terminate()
         closed = client.is_closed()
 
     assert (code, closed) == (0, True)

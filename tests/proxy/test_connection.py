@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import uuid
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from support.scripted import fetched, metadata, produced, proxied, rules_text
 from support.wait import eventually_async
 from wiremask.protocol import api as apis
 from wiremask.protocol.errors import ErrorCode
+from wiremask.proxy.upstream import Upstream
 
 CLEAR = b'{"ssn":"123-45-6789"}'
 MASKED = b'{"ssn":"[redacted]"}'
@@ -543,6 +545,31 @@ async def test_a_drain_lets_what_is_in_flight_finish() -> None:
         assert gone is None
         assert told is not None
         assert end is None
+
+
+async def test_a_drain_that_begins_before_the_broker_is_reached_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    may_connect, connect = asyncio.Event(), Upstream.connect
+
+    async def connect_late(upstream: Upstream, node: int | None, leg: Any) -> Any:
+        await may_connect.wait()
+        return await connect(upstream, node, leg)
+
+    async def is_accepted() -> bool:
+        return bool(stage.shared.open)
+
+    monkeypatch.setattr(Upstream, "connect", connect_late)
+    async with proxied() as stage:
+        client = await stage.connect()
+        await eventually_async(is_accepted)
+
+        for connection in list(stage.shared.open):
+            connection.drain()
+        may_connect.set()
+
+        assert await client.read() is None
+        assert not stage.shared.open
 
 
 async def test_a_client_that_only_ends_its_sending_still_gets_its_answers() -> None:
