@@ -322,15 +322,18 @@ class _Construction:
         self, anywhere: int, by_index: dict[int, int], by_slice: dict[int, list[Slice]], decision: _Decision
     ) -> Picks:
         """Follows every element that slices may select, in whatever combination."""
-        if len(by_slice) > SLICES_LIMIT:
+        groups: dict[frozenset[Slice], int] = {}
+        for more, slices in by_slice.items():
+            groups[frozenset(slices)] = groups.get(frozenset(slices), 0) | more
+        if len(groups) > SLICES_LIMIT:
             raise AutomatonTooLarge(
                 f"more than {SLICES_LIMIT} fields have slices or indexes from the end at one place; join them in lists"
             )
         sums = [0]
-        for more in by_slice:
+        for more in groups.values():
             sums += [total | more for total in sums]
         return Picks(
-            slices=tuple(map(tuple, by_slice.values())),
+            slices=tuple(map(tuple, groups)),
             by_group=tuple(self._settle(anywhere | total, decision) for total in sums),
             by_index={
                 index: tuple(self._settle(anywhere | at | total, decision) for total in sums)

@@ -19,6 +19,7 @@ to 0; if it takes that, the second pass masks it, and a third changes nothing.)
 - email, if both of its parts are and leave something, and the domain has no `@` afterwards: it falls apart at
   the same place.
 - hash, token, fpe, encrypt, pseudonym, noise, ip with a key, range with labels: never; each acts on its own output.
+- embedded, if each of its fields is among the fields of its document, which keeps its form.
 - a list of masks: what each of them leaves as it is need not be what all of them together do; so never.
 """
 
@@ -30,6 +31,7 @@ from wiremask.rules.masks import (
     Chain,
     Drop,
     Email,
+    Embedded,
     Encrypt,
     Fpe,
     Hash,
@@ -62,6 +64,10 @@ def fault_when_repeated(mask: Mask, path: Path, others: Iterable[Path]) -> str |
         path: the field's selector.
         others: the selectors of all fields of the rule.
     """
+    if isinstance(mask, Embedded):
+        paths = [field.path for field in mask.fields]
+        faults = (fault_when_repeated(field.mask, field.path, paths) for field in mask.fields)
+        return next((fault for fault in faults if fault is not None), None)
     fault = _fault_alone(mask)
     if fault is not None:
         return fault

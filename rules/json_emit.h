@@ -26,6 +26,7 @@ typedef enum { LEAF_STRING, LEAF_NUMBER, LEAF_BOOLEAN, NO_LEAF } leaf_t;
 /* One leaf of a collected mask: its output is still to come, and stands nowhere in the output yet. */
 typedef struct {
     uint32_t input, input_length; /* in walk_t.inputs */
+    uint32_t source, source_length; /* the leaf as it is written, in the value */
     uint32_t output;              /* where it belongs in walk_t.output */
     uint32_t action;
     uint32_t value;               /* index of the value */
@@ -72,6 +73,7 @@ typedef struct {
     int64_t *pending;  /* the same, of the value at hand */
     uint32_t *touched; /* rules with something pending */
     uint32_t touched_count;
+    const uint8_t *begin; /* of the value at hand */
     const uint8_t *copied;
     uint8_t spliced;
     fault_t unmaskable; /* the first of the value at hand */
@@ -379,6 +381,8 @@ static fault_t mask_collected(
     job_t job = {
         .input = (uint32_t)walk->inputs.length,
         .input_length = (uint32_t)length,
+        .source = (uint32_t)(from - walk->begin),
+        .source_length = (uint32_t)(to - from),
         .output = (uint32_t)walk->output.length,
         .action = (uint32_t)(action - walk->program->actions),
         .value = walk->value,

@@ -108,7 +108,7 @@ cdef extern from "json_emit.h" nogil:
         LEAF_STRING
         LEAF_NUMBER
     ctypedef struct job_t:
-        uint32_t input, input_length, output, action, value
+        uint32_t input, input_length, source, source_length, output, action, value
         leaf_t leaf
     ctypedef struct tally_t:
         uint32_t value, rule

@@ -202,7 +202,7 @@ close: /* p is at the closing bracket */
 static fault_t mask_value(walk_t *walk, const uint8_t *begin, const uint8_t *end, int32_t *span)
 {
     size_t start = walk->output.length, jobs = walk->jobs.length;
-    walk->copied = begin;
+    walk->begin = walk->copied = begin;
     walk->spliced = 0;
     if (UNLIKELY(walk->program->counts)) {
         fault_t fault = count_elements(walk, begin, end);

@@ -14,7 +14,7 @@ from wiremask.rules.outcome import Detail, Failure, MaskedTooLarge, Outcome, Rea
 
 from cpython.array cimport array, clone
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
@@ -185,7 +185,7 @@ cdef class JsonMasker:
                 raise MaskedTooLarge("the masked values of a batch outgrew the limit")
             failures = read_failures(&walk)
             if walk.jobs.length:
-                outputs = self._call_collected(&walk)
+                outputs = self._call_collected(&walk, text, values)
                 refused = self._put_together(&walk, outputs, text, values, <int32_t*>spans.data.as_ints, count)
                 failures = tuple(sorted(failures + refused, key=by_index))
             return Outcome(
@@ -209,8 +209,11 @@ cdef class JsonMasker:
             free(walk.pending)
             free(walk.touched)
 
-    cdef list _call_collected(self, walk_t* walk):
-        """Calls each collected mask once with all its leaves: for each job the JSON text of its output, or None."""
+    cdef list _call_collected(self, walk_t* walk, const uint8_t* text, const int32_t* values):
+        """Calls each collected mask once with all its leaves: for each job the JSON text of its output, or None.
+
+        A leaf that a mask gives back, the very object, stays as it is written.
+        """
         cdef job_t* jobs = <job_t*>walk.jobs.data
         cdef size_t i, count = walk.jobs.length // sizeof(job_t)
         cdef list outputs = [None] * count
@@ -234,8 +237,14 @@ cdef class JsonMasker:
             masked = mask.mask(texts[which], bytes(kinds[which]))
             if len(masked) != len(texts[which]):
                 raise RuntimeError("a mask gave too few or too many outputs")
-            for place, kind, output in zip(places[which], kinds[which], masked):
+            for place, kind, given, output in zip(places[which], kinds[which], texts[which], masked):
                 if output is None:
+                    continue
+                if output is given and (kind == b"s"[0] or not mask.makes_text):
+                    i = place
+                    outputs[place] = PyBytes_FromStringAndSize(
+                        <const char*>text + values[2 * jobs[i].value] + jobs[i].source, jobs[i].source_length
+                    )
                     continue
                 if kind == b"n"[0] and not mask.makes_text:
                     outputs[place] = encode_number(output)

@@ -119,7 +119,9 @@ cdef class Program:
             else:
                 to.kind = MASK_COLLECTED
                 to.collected = len(collected)
-                ready = collect(mask, topic)
+                ready = collect(
+                    mask, topic, depth_limit=self.tables.depth_limit, on_unmaskable=action.on_unmaskable
+                )
                 to.takes_numbers = ready.takes_numbers
                 collected.append(ready)
             to += 1

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wiremask.rules import chain, dates, fpe, masks, numeric, places, sealing, tokens
+from wiremask.rules import chain, dates, embedded, fpe, masks, numeric, places, sealing, tokens
 
 if TYPE_CHECKING:
     from wiremask.rules.collected import Collected
-    from wiremask.rules.masks import Mask
+    from wiremask.rules.masks import Mask, OnUnmaskable
 
 
-def collect(mask: Mask, topic: str) -> Collected:
+def collect(mask: Mask, topic: str, *, depth_limit: int = 64, on_unmaskable: OnUnmaskable = "reject") -> Collected:
     """The collected form of a mask.
 
     Args:
         mask: any that keeps the type of a leaf or makes text of it.
         topic: of the values that it will meet.
+        depth_limit: for documents in a text, as it is for the values.
+        on_unmaskable: what becomes of a leaf in such a document that its mask does not take.
     """
     match mask:
         case masks.Keep():
@@ -55,5 +57,7 @@ def collect(mask: Mask, topic: str) -> Collected:
             return sealing.OpenMask(mask, topic)
         case masks.Encrypt():
             return sealing.SealMask(mask, topic)
+        case masks.Embedded():
+            return embedded.EmbeddedMask(mask, topic=topic, depth_limit=depth_limit, on_unmaskable=on_unmaskable)
         case _:
             raise TypeError(f"{type(mask).__name__} cannot be collected")

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from wiremask.rules.rule import Field
 
 REDACTED = "[redacted]"
 SEPARATORS = " -./"
@@ -309,6 +312,19 @@ class Noise:
     step: Decimal | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedded:
+    """A string that holds JSON, whose fields are masked as those of a value of its own.
+
+    Attributes:
+        fields: in order of precedence.
+        base64: the string is the JSON in base64.
+    """
+
+    fields: tuple[Field, ...]
+    base64: bool = False
+
+
 Mask = (
     Keep
     | Redact
@@ -334,6 +350,7 @@ Mask = (
     | Encrypt
     | Pseudonym
     | Noise
+    | Embedded
 )
 
 FailurePolicy = Literal["reject", "redact", "omit"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wiremask.rules import (
     condition,
     datakinds,
+    fieldlist,
     fields,
     generalwords,
     headerfields,
@@ -207,12 +208,15 @@ SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
     "recordKey": (fields.KEY, {"format": FORMAT, "fields": FIELDS}),
     "header": (headerfields.HEADER, {"name": _text("A name or glob."), "mask": _ref("mask"), "ignoreCase": SWITCH}),
     "field": (
-        fields.FIELD,
+        fieldlist.FIELD,
         {
             "path": _text("A JSONPath, $.customer.ssn.", pattern=r"^\$", maxLength=1024),
             "mask": _ref("mask"),
             "ignoreCase": SWITCH,
             "data": {"anyOf": [_word(datakinds.KINDS, "What the field holds, for standards."), _ref("data")]},
+            "embedded": _word(fieldlist.EMBEDDED, "The text holds JSON, with fields of its own."),
+            "fields": FIELDS,
+            "unlisted": _ref("mask"),
         },
     ),
     "data": (datakinds.DATA, {"pan": _list(_word(datakinds.BRANDS))}),

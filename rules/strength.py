@@ -22,6 +22,7 @@ from wiremask.rules.masks import (
     Date,
     Drop,
     Email,
+    Embedded,
     Encrypt,
     Fixed,
     Fpe,
@@ -217,6 +218,7 @@ ARGUMENTS: dict[type[Mask], dict[str, Holds]] = {
     Ip: {"v4": NO_MORE, "v6": NO_MORE},
     IpScramble: {},
     Pseudonym: {},
+    Embedded: {},
 }
 
 # Where arguments count together: those that are settled so, and how.

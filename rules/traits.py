@@ -9,6 +9,7 @@ from wiremask.rules.masks import (
     Chain,
     Drop,
     Email,
+    Embedded,
     Encrypt,
     Fixed,
     Fpe,
@@ -23,6 +24,7 @@ from wiremask.rules.masks import (
     Token,
     Truncate,
 )
+from wiremask.rules.selector import write_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +40,9 @@ def parts(mask: Mask) -> Iterator[Mask]:
         case Email(local=local, domain=domain):
             yield from parts(local)
             yield from parts(domain)
+        case Embedded(fields=fields):
+            for field in fields:
+                yield from parts(field.mask)
 
 
 def is_reversible(mask: Mask) -> bool:
@@ -80,6 +85,9 @@ def with_path(mask: Mask, path: str) -> Mask:
             return replace(mask, masks=tuple(with_path(one, path) for one in masks))
         case Email(local=local, domain=domain):
             return replace(mask, local=with_path(local, path), domain=with_path(domain, path))
+        case Embedded(fields=fields):
+            inner = (replace(one, mask=with_path(one.mask, f"{path}|{write_path(one.path)}")) for one in fields)
+            return replace(mask, fields=tuple(inner))
         case _:
             return mask
 
@@ -95,6 +103,8 @@ def inverse(mask: Mask) -> Mask:
             return replace(mask, reveal=True, as_string=False)
         case Email(local=local, domain=domain) if is_reversible(mask):
             return replace(mask, local=inverse(local), domain=inverse(domain))
+        case Embedded(fields=fields) if is_reversible(mask):
+            return replace(mask, fields=tuple(replace(one, mask=inverse(one.mask)) for one in fields))
         case Chain(masks=masks):
             undone: list[Mask] = []
             for one in reversed(masks):

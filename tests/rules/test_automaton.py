@@ -244,6 +244,17 @@ def test_200_descendant_names_of_one_rule_need_three_states() -> None:
     assert len(machine.states) == 3
 
 
+def test_slices_of_many_fields_at_one_place_share_a_group_if_they_are_the_same() -> None:
+    machine = build([select((Segment((Slice(-2, None),)), *path(f"a{i}")), Redact(text=str(i))) for i in range(20)])
+
+    assert mask_at(machine, LENGTH - 1, "a7") == Redact(text="7")
+
+
+def test_too_many_different_slices_at_one_place_are_refused() -> None:
+    with pytest.raises(AutomatonTooLarge, match="more than 8 fields have slices"):
+        build([select((Segment((Slice(i, None),)), *path(f"a{i}")), Redact()) for i in range(1, 10)])
+
+
 def test_paths_that_multiply_are_refused_with_a_reason() -> None:
     explosive = Segment((Name("a"),), descendant=True), *path(*[None] * 20)
 

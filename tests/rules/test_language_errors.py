@@ -338,6 +338,53 @@ VALUES = {
         "may read as JSON at fetch",
     ),
     "format unknown": (with_value("{format: ‸jsn, fields: [{path: $.a, mask: keep}]}"), "did you mean `json`?"),
+    "embedded word": (
+        with_field("{path: $.a, embedded: ‸jsn, fields: [{path: $.b, mask: keep}]}"),
+        "did you mean `json`?",
+    ),
+    "embedded beside a mask": (
+        with_field("‸{path: $.a, mask: redact, embedded: json, fields: [{path: $.b, mask: keep}]}"),
+        "exactly one of `mask` and `embedded`",
+    ),
+    "neither mask nor embedded": (with_field("‸{path: $.a}"), "exactly one of `mask` and `embedded`"),
+    "embedded without fields": (with_field("{path: $.a, embedded: ‸json}"), "goes with `fields`"),
+    "fields without embedded": (
+        with_field("{path: $.a, mask: keep, ‸fields: [{path: $.b, mask: keep}]}"),
+        "goes with `embedded`",
+    ),
+    "unlisted without embedded": (with_field("{path: $.a, mask: keep, ‸unlisted: redact}"), "goes with `embedded`"),
+    "fault in an embedded field": (
+        with_field("{path: $.a, embedded: json, fields: [{path: $.b, mask: ‸redakt}]}"),
+        "unknown mask",
+    ),
+    "embedded path twice": (
+        with_field("{path: $.a, embedded: json, fields: [{path: $.b, mask: keep}, {path: ‸'$[\"b\"]', mask: keep}]}"),
+        "this path stands already",
+    ),
+    "embedded mask that can be undone": (
+        with_field("{path: $.a, embedded: json, fields: [{path: $.b, mask: {‸fpe: {key: pii}}}]}"),
+        "write `reversible: true`",
+    ),
+    "embedded mask in both directions": (
+        with_field("{path: $.a, embedded: json, fields: [{path: $.b, mask: {‸hash: {key: pii}}}]}", "produce, fetch"),
+        "`hash` at produce and fetch",
+    ),
+    "data of an embedded field": (
+        with_field("{path: $.a, embedded: json, fields: [{path: $.b, mask: redact, ‸data: pan}]}"),
+        "standards do not look into embedded documents",
+    ),
+    "data of a document": (
+        with_field("{path: $.a, ‸data: pan, embedded: json, fields: [{path: $.b, mask: redact}]}"),
+        "standards do not look into embedded documents",
+    ),
+    "embedded too deep": (
+        with_field(
+            "{path: $.a, embedded: json, fields: [" * 4
+            + "{path: $.b, embedded: ‸json, fields: [{path: $.c, mask: keep}]}"
+            + "]}" * 4
+        ),
+        "at most 4 deep",
+    ),
     "unlisted is no mask": (with_value("{unlisted: ‸redakt, fields: [{path: $.a, mask: keep}]}"), "unknown mask"),
     "unlisted drop": (with_value("{unlisted: ‸drop, fields: [{path: $.a, mask: keep}]}"), "would take the value whole"),
     "unlisted whole": (
@@ -353,7 +400,6 @@ VALUES = {
         "`hash` at produce and fetch",
     ),
     "field is text": (with_field("‸$.a"), "a field is a mapping"),
-    "field without mask": (with_field("‸{path: $.a}"), "a field lacks `mask`"),
     "field without path": (with_field("‸{mask: keep}"), "exactly one of `path` and `detect`"),
     "field with more": (with_field("{path: $.a, mask: keep, ‸masks: keep}"), "did you mean `mask`?"),
     "detect": (with_field("{‸detect: [iban], mask: redact}"), "`detect` in a field is not supported yet"),

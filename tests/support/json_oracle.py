@@ -282,7 +282,10 @@ class _Masker:
         collected = collect(mask, "")
         if number and not collected.takes_numbers:
             return None
-        (masked,) = collected.mask([text if number else json.loads(text)], b"n" if number else b"s")
+        given = text if number else json.loads(text)
+        (masked,) = collected.mask([given], b"n" if number else b"s")
+        if masked is given and not (number and collected.makes_text):
+            return text
         if masked is None or (number and not collected.makes_text):
             return masked
         return json.dumps(masked, ensure_ascii=False)

@@ -1,0 +1,181 @@
+"""The list of fields that a part of a record has, and the lists in it: `fields`, `unlisted`, `embedded`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from wiremask.rules.datakinds import read_data
+from wiremask.rules.idempotence import fault_when_repeated
+from wiremask.rules.masks import Drop, Embedded, Fixed, Keep, Mask, Nullify
+from wiremask.rules.maskwords import read_mask
+from wiremask.rules.rule import Field
+from wiremask.rules.selector import Path, PathInvalid, canonical, read_path, write_path
+from wiremask.rules.shape import Words, member, read_items, read_members, read_switch, read_text, read_word
+from wiremask.rules.source import Entry, Node, Scalar, place_in
+from wiremask.rules.traits import is_reversible, with_path
+
+if TYPE_CHECKING:
+    from wiremask.rules.datakinds import Data
+    from wiremask.rules.errors import Faults, Mark
+    from wiremask.rules.fields import Ground
+
+FIELD = Words(
+    of="a field",
+    known=("path", "mask", "ignoreCase", "data", "embedded", "fields", "unlisted"),
+    later=("detect",),
+)
+EMBEDDED = ("json", "base64-json")
+EMBEDDED_DEPTH = 4
+UNLISTED = "unlisted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A field, and where its path and its mask stand."""
+
+    field: Field
+    path: Mark
+    mask: Mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldReader:
+    """Reads lists of fields.
+
+    Attributes:
+        ground: what holds for the rule.
+        depth: lists that this one stands in.
+    """
+
+    ground: Ground
+    depth: int = 0
+
+    @property
+    def faults(self) -> Faults:
+        """Takes what is wrong."""
+        return self.ground.faults
+
+    def read(self, members: dict[str, Entry]) -> list[Placed] | None:
+        """Reads `fields` and `unlisted` of a mapping, in order of precedence; None if there is no list."""
+        listed = member(members, "fields")
+        fields = None if listed is None else self._list(listed)
+        unlisted = self._unlisted(member(members, UNLISTED))
+        if fields is None:
+            return None
+        if unlisted is not None:
+            fields.append(unlisted)
+        self._check(fields)
+        return fields
+
+    def _list(self, node: Node) -> list[Placed] | None:
+        items = read_items(node, "`fields` is a list of {path: ..., mask: ...}", self.faults)
+        if items is None:
+            return None
+        fields = [self._field(item) for item in items]
+        return [field for field in fields if field is not None]
+
+    def _field(self, node: Node) -> Placed | None:
+        members = read_members(node, FIELD, self.faults)
+        if members is None:
+            return None
+        detect = member(members, "detect")
+        if detect is not None:
+            for item in read_items(detect, "`detect` is a list of detectors", self.faults) or ():
+                read_text(item, "a detector is a word", self.faults)
+        path_node = member(members, "path")
+        if (path_node is None) == (detect is None):
+            self.faults.add(
+                node.mark, "a field has exactly one of `path` and `detect`; write {path: $.name, mask: ...}"
+            )
+        path = None if path_node is None else self._path(path_node, self._case(members))
+        data = self._data(members)
+        mask = self._mask(node, members)
+        if path is None or mask is None or path_node is None:
+            return None
+        if not path and isinstance(mask[0], Drop):
+            self.faults.add(mask[1], "`drop` at `$` would leave no value; write {nullify: {whole: true}}")
+            return None
+        text = path_node.text if isinstance(path_node, Scalar) else ""
+        field = Field(path=path, text=text, mask=with_path(mask[0], write_path(path)), mark=path_node.mark, data=data)
+        return Placed(field=field, path=path_node.mark, mask=mask[1])
+
+    def _case(self, members: dict[str, Entry]) -> bool:
+        node = member(members, "ignoreCase")
+        return self.ground.ignore_case if node is None else read_switch(node, "ignoreCase", self.faults) is True
+
+    def _data(self, members: dict[str, Entry]) -> Data | None:
+        node = member(members, "data")
+        if node is not None and (self.depth or "embedded" in members):
+            self.faults.add(members["data"].mark, "standards do not look into embedded documents yet; delete `data`")
+            return None
+        return None if node is None else read_data(node, self.faults)
+
+    def _path(self, node: Node, ignore_case: bool) -> Path | None:
+        text = read_text(node, "`path` is a JSONPath such as $.customer.ssn", self.faults)
+        if text is None or not isinstance(node, Scalar):
+            return None
+        try:
+            return read_path(text, ignore_case=ignore_case)
+        except PathInvalid as error:
+            self.faults.add(place_in(node, error.offset), error.message)
+            return None
+
+    def _mask(self, node: Node, members: dict[str, Entry]) -> tuple[Mask, Mark] | None:
+        """The mask of a field: its own, or that of the document in it."""
+        mask_node, embedded = member(members, "mask"), member(members, "embedded")
+        if (mask_node is None) == (embedded is None):
+            self.faults.add(
+                node.mark, "a field has exactly one of `mask` and `embedded`; write {path: $.name, mask: ...}"
+            )
+        if embedded is not None:
+            return self._embedded(embedded, members)
+        for key in ("fields", UNLISTED):
+            if key in members:
+                self.faults.add(members[key].mark, f"`{key}` in a field goes with `embedded`; delete it")
+        mask = None if mask_node is None else read_mask(mask_node, self.ground.keys, self.faults)
+        return None if mask is None else (mask.mask, mask.mark)
+
+    def _embedded(self, node: Node, members: dict[str, Entry]) -> tuple[Mask, Mark] | None:
+        word = read_word(node, "embedded", EMBEDDED, self.faults)
+        if self.depth == EMBEDDED_DEPTH:
+            self.faults.add(node.mark, f"documents are embedded at most {EMBEDDED_DEPTH} deep; mask this one whole")
+            return None
+        if "fields" not in members:
+            self.faults.add(node.mark, "`embedded` goes with `fields`, those of the document in the text; add them")
+            return None
+        fields = replace(self, depth=self.depth + 1).read(members)
+        if word is None or not fields:
+            return None
+        return Embedded(base64=word != "json", fields=tuple(placed.field for placed in fields)), node.mark
+
+    def _unlisted(self, node: Node | None) -> Placed | None:
+        """What becomes of all that no field selects: a field for `$`, behind all others."""
+        mask = None if node is None else read_mask(node, self.ground.keys, self.faults)
+        if node is None or mask is None or isinstance(mask.mask, Keep):
+            return None
+        if isinstance(mask.mask, Drop) or (isinstance(mask.mask, Nullify | Fixed) and mask.mask.whole):
+            self.faults.add(
+                mask.mark, "this mask would take the value whole, with the fields that are listed; write redact"
+            )
+            return None
+        field = Field(path=(), text=UNLISTED, mask=with_path(mask.mask, write_path(())), mark=node.mark)
+        return Placed(field=field, path=node.mark, mask=mask.mark)
+
+    def _check(self, fields: list[Placed]) -> None:
+        lines: dict[object, int] = {}
+        paths = [placed.field.path for placed in fields]
+        for placed in fields:
+            field = placed.field
+            form = canonical(field.path)
+            if form in lines:
+                what = "all is listed by `$`" if field.text == UNLISTED else "this path stands already"
+                self.faults.add(placed.path, f"{what} in line {lines[form]} of the rule; delete one of the two")
+            lines.setdefault(form, placed.path.line)
+            if isinstance(field.mask, Embedded):
+                continue  # its fields were checked where they were read
+            fault = fault_when_repeated(field.mask, field.path, paths) if self.ground.twice else None
+            if fault is not None:
+                self.faults.add(placed.mask, fault)
+            if self.ground.undo is not None and is_reversible(field.mask):
+                self.faults.add(placed.mask, self.ground.undo)
