@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import struct
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,11 +20,13 @@ from support.authority import Authority
 from support.issuer import Endpoint
 from support.login import handshake_answer, handshake_frame, token_answer
 from support.requests import plain_frame
-from support.scripted import Asked, Stage, proxied
+from support.scripted import Asked, Stage, metadata, proxied
 from wiremask.protocol import api as apis
 from wiremask.protocol.messages.sasl import SaslAuthenticateRequest, make_authenticate_response
+from wiremask.proxy.health import Health
+from wiremask.proxy.probe import Probe
 from wiremask.proxy.sasl.credentials import Credentials, Verifier
-from wiremask.proxy.sasl.initiation import InitiationConfig
+from wiremask.proxy.sasl.initiation import Initiation, InitiationConfig
 from wiremask.proxy.sasl.scram import ScramServer
 from wiremask.proxy.sasl.tokens import ClientCredentialsConfig, TokenSource, TokenUnavailable
 from wiremask.proxy.secret import SecretConfig
@@ -243,3 +249,61 @@ async def test_client_credentials_are_exchanged_for_a_token_that_is_kept(tmp_pat
 def test_settings_that_cannot_work_are_refused(section: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         InitiationConfig.model_validate(section)
+
+
+async def test_the_proxy_asks_where_the_brokers_are_with_credentials_for_that(plain: dict[str, Any]) -> None:
+    async with proxied(upstream_settings={"lookup": {"sasl": plain}}) as stage:
+        upstream = stage.shared.upstream
+        asking = asyncio.ensure_future(Probe(upstream, Health()).look_up())
+
+        token = await let_in(stage)
+        await stage.broker.answer(await stage.broker.asked(), struct.pack(">hi", 0, 0))
+        asked = await stage.broker.asked()
+        await stage.broker.answer(asked, metadata(1, brokers={7: ("broker-7", 9092)}))
+        await asking
+        client = await stage.connect()
+        await client.send(handshake_frame("PLAIN"))
+        passed = await stage.broker.asked()
+
+        assert token.startswith(b"proxy\0")
+        assert asked.header.api.key == apis.METADATA
+        assert upstream.addresses(7) == (("broker-7", 9092),)
+        assert passed.frame == handshake_frame("PLAIN")[4:], "the client's own login passes as it is"
+
+
+async def test_aws_signs_for_the_broker_s_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Session:
+        """What botocore gives."""
+
+        def get_credentials(self) -> Any:
+            return SimpleNamespace(
+                get_frozen_credentials=lambda: SimpleNamespace(
+                    access_key="an-access-key", secret_key="a-secret-key", token="a-session-token"
+                )
+            )
+
+        def get_config_variable(self, name: str) -> str:
+            return {"region": "eu-central-1"}[name]
+
+    for name in ("botocore", "botocore.session"):
+        module = ModuleType(name)
+        module.__spec__ = ModuleSpec(name, None)
+        module.Session = Session  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, name, module)
+    sent: list[tuple[int, bytes]] = []
+
+    async def ask(key: int, _version: int, body: bytes) -> memoryview:
+        sent.append((key, body))
+        if key == apis.SASL_HANDSHAKE:
+            return memoryview(handshake_answer())
+        return memoryview(make_authenticate_response(1, token=b'{"version":"2020_10_22"}', lifetime_ms=900_000))
+
+    login = Initiation(InitiationConfig.model_validate({"mechanism": "AWS_MSK_IAM"}))
+    lasts_s = await login.log_in(ask, "b-1.kafka.example")
+
+    (_, handshake), (_, body) = sent
+    message = json.loads(bytes(SaslAuthenticateRequest.read(body, 1).token or b""))
+    assert handshake == struct.pack(">h", 11) + b"AWS_MSK_IAM"
+    assert (message["host"], message["action"]) == ("b-1.kafka.example", "kafka-cluster:Connect")
+    assert b"a-secret-key" not in body
+    assert lasts_s == 900
