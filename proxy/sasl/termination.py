@@ -131,7 +131,7 @@ class ClientLogin:
             answer, verified = await server.step(token)
             if verified is None:
                 return make_authenticate_response(version, token=answer)
-            self._identity.accept(verified.name, verified.claims)
+            self._accept(verified)
         except LoginRefused as refused:
             self.fault = str(refused)
             return make_authenticate_response(
@@ -142,6 +142,11 @@ class ClientLogin:
         self.lasts_s = min(limits) if limits else None
         lifetime_ms = 0 if self.lasts_s is None else max(1, min(int(self.lasts_s * 1000), _LIFETIME_MOST_MS))
         return make_authenticate_response(version, token=answer, lifetime_ms=lifetime_ms)
+
+    def _accept(self, verified: Verified) -> None:
+        if self._identity.principal not in {None, f"User:{verified.name}"}:
+            raise LoginRefused("a client that logs in again is somebody else now; brokers refuse that too (KIP-368)")
+        self._identity.accept(verified.name, verified.claims)
 
 
 class NoLogin:

@@ -253,7 +253,7 @@ async def test_a_login_that_is_not_finished_in_time_is_closed(logins: dict[str, 
 
 
 async def test_a_client_logs_in_again_and_is_closed_if_it_does_not(logins: dict[str, Any]) -> None:
-    async with proxied(FRAUD, **settings(logins, sessionSeconds=0.6)) as stage:
+    async with proxied(FRAUD, **settings(logins, sessionSeconds=1)) as stage:
         client = await stage.connect()
         assert await offered(client, "PLAIN") == 0
         await client.send(token_frame(plain("fraud", "fraud-password")))
@@ -261,10 +261,21 @@ async def test_a_client_logs_in_again_and_is_closed_if_it_does_not(logins: dict[
         assert told is not None
 
         lifetime_ms = int.from_bytes(told[-8:], "big")
-        again = await log_in(client, plain("bob", "bob-password"))
+        again = await log_in(client, plain("fraud", "fraud-password"))
         read = await read_ssn(stage, client)
 
-        assert (lifetime_ms, again, read) == (600, 0, b"masked")
+        assert (lifetime_ms, again, read) == (1000, 0, CLEAR)
+        assert await client.read() is None
+
+
+async def test_a_client_that_logs_in_again_stays_who_it_is(logins: dict[str, Any]) -> None:
+    async with proxied(FRAUD, **settings(logins)) as stage:
+        client = await stage.connect()
+        first = await log_in(client, plain("bob", "bob-password"))
+
+        second = await log_in(client, plain("fraud", "fraud-password"))
+
+        assert (first, second) == (0, FAILED)
         assert await client.read() is None
 
 
