@@ -17,7 +17,7 @@ from wiremask.protocol.batch import Batch, BatchSpan, read_header, split_batches
 from wiremask.protocol.errors import DecompressedTooLarge, ErrorCode, InvalidRecords, RecordsError
 from wiremask.proxy import metrics
 from wiremask.proxy.tally import tell_masked, tell_observed
-from wiremask.rules.outcome import MaskedTooLarge
+from wiremask.rules.outcome import MaskedTooLarge, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -242,4 +242,6 @@ def _rebuild(batch: Batch | MessageSet, outcome: RecordsOutcome, left_out: Seque
 def _explain(part: PartName, failure: Failure, plan: TopicPlan) -> str:
     if failure.rule < 0:
         return f"the {part} cannot be read in the format of its rules ({failure.detail})"
+    if failure.reason is Reason.MISSING:
+        return f"rule {plan.rules[failure.rule].name}: {failure.detail}"
     return f"rule {plan.rules[failure.rule].name}: a field cannot be masked ({failure.detail})"

@@ -34,7 +34,7 @@ _RULE_KNOWN = frozenset(
         *("fields", "format", "key", "headers", "observes"),
     }
 )
-_FIELD_KNOWN = frozenset({"path", "text", "mask", "mark", "data"})
+_FIELD_KNOWN = frozenset({"path", "text", "mask", "mark", "data", "required"})
 VALUE, KEY, HEADER = "value", "key", "header"
 
 

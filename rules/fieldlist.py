@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 FIELD = Words(
     of="a field",
-    known=("path", "mask", "ignoreCase", "data", "embedded", "fields", "unlisted"),
+    known=("path", "mask", "ignoreCase", "data", "onMissing", "embedded", "fields", "unlisted"),
     later=("detect",),
 )
 EMBEDDED = ("json", "base64-json")
 EMBEDDED_DEPTH = 4
+ON_MISSING = ("ignore", "reject")
 UNLISTED = "unlisted"
 
 
@@ -90,6 +91,7 @@ class FieldReader:
             )
         path = None if path_node is None else self._path(path_node, self._case(members))
         data = self._data(members)
+        required = self._required(members, path)
         mask = self._mask(node, members)
         if path is None or mask is None or path_node is None:
             return None
@@ -97,7 +99,14 @@ class FieldReader:
             self.faults.add(mask[1], "`drop` at `$` would leave no value; write {nullify: {whole: true}}")
             return None
         text = path_node.text if isinstance(path_node, Scalar) else ""
-        field = Field(path=path, text=text, mask=with_path(mask[0], write_path(path)), mark=path_node.mark, data=data)
+        field = Field(
+            path=path,
+            text=text,
+            mask=with_path(mask[0], write_path(path)),
+            mark=path_node.mark,
+            data=data,
+            required=required,
+        )
         return Placed(field=field, path=path_node.mark, mask=mask[1])
 
     def _case(self, members: dict[str, Entry]) -> bool:
@@ -110,6 +119,19 @@ class FieldReader:
             self.faults.add(members["data"].mark, "standards do not look into embedded documents yet; delete `data`")
             return None
         return None if node is None else read_data(node, self.faults)
+
+    def _required(self, members: dict[str, Entry], path: Path | None) -> bool:
+        """Whether a record that lacks the field is refused."""
+        node = member(members, "onMissing")
+        if node is None or read_word(node, "onMissing", ON_MISSING, self.faults) != "reject":
+            return False
+        if self.depth:
+            self.faults.add(node.mark, "fields of embedded documents cannot be required yet; write ignore")
+        elif not self.ground.produces:
+            self.faults.add(node.mark, "nothing is rejected at fetch; write ignore, or a rule for produce")
+        elif path == ():
+            self.faults.add(node.mark, "`$` is never missing; write ignore")
+        return True
 
     def _path(self, node: Node, ignore_case: bool) -> Path | None:
         text = read_text(node, "`path` is a JSONPath such as $.customer.ssn", self.faults)

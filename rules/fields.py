@@ -36,6 +36,7 @@ class Ground:
     Attributes:
         twice: the rule acts in both directions, so each mask may meet what it has masked before.
         undo: why masks that can be undone are refused here; None if they are not.
+        produces: the rule acts at produce.
         ignore_case: whether names compare without regard to case, where a field does not say.
         keys: those that the ruleset declares.
         faults: takes what is wrong.
@@ -43,6 +44,7 @@ class Ground:
 
     twice: bool
     undo: str | None
+    produces: bool
     ignore_case: bool
     keys: KeyRing
     faults: Faults

@@ -30,6 +30,8 @@ def check_text_fields(
         return
     takes_texts = False
     for field, path_mark, mask_mark in fields:
+        if field.required:
+            faults.add(path_mark, "a field is required in JSON alone; write `format: json`, or delete `onMissing`")
         if not field.path:
             takes_texts = True
             fault = fault_of_text(field.mask)

@@ -213,6 +213,7 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
     ground = Ground(
         twice=len(at) == len(DIRECTIONS),
         undo=undo,
+        produces=not at or "produce" in at,
         ignore_case=_read_ignore_case(members, faults),
         keys=reading.keys,
         faults=faults,

@@ -21,6 +21,7 @@ class Reason(StrEnum):
 
     UNREADABLE = "unreadable"
     UNMASKABLE = "unmaskable"
+    MISSING = "missing"
 
 
 class Detail(StrEnum):
@@ -40,6 +41,7 @@ class Detail(StrEnum):
     NUMBER_FOR_TEXT = "number where the mask takes text"
     BOOLEAN_FOR_TEXT = "boolean where the mask takes text"
     UNFIT = "something that the mask does not take"
+    MISSING = "a required field is missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

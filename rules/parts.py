@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wiremask.rules.automaton import Selection
 from wiremask.rules.formats import common_format, make_masker
 from wiremask.rules.headers import HeaderEntry, HeaderMasker
+from wiremask.rules.required import Required, RequiredMasker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,8 +64,16 @@ def _fields_masker(
         if part is not None
         for field in part.fields
     ]
+    required = [
+        Required(path=field.path, rule=position)
+        for position, part in enumerate(parts)
+        if part is not None and at == "produce"
+        for field in part.fields
+        if field.required
+    ]
     form = common_format(part.format for part in parts if part is not None)
-    return make_masker(form, selections, _with_policy(setting, concerned, at))
+    masker = make_masker(form, selections, _with_policy(setting, concerned, at))
+    return RequiredMasker(masker, required, depth_limit=setting.json_depth) if required else masker
 
 
 def _value_part(rule: Rule) -> Part | None:

@@ -37,7 +37,7 @@ def reveal_plan(plan: Plan, topic: str, at: Direction, *, json_depth: int = 64) 
 
 
 def _turn(rule: Rule) -> Rule:
-    fields = tuple(replace(field, mask=inverse(field.mask)) for field in rule.fields)
+    fields = tuple(replace(field, mask=inverse(field.mask), required=False) for field in rule.fields)
     return replace(
         rule, fields=fields, key=None, headers=(), client=None, on_unreadable="reject", on_unmaskable="reject"
     )

@@ -31,6 +31,7 @@ class Field:
         text: the selector as the rule file has it.
         mark: where that stands in the rule's file; two fields that differ in it alone are equal.
         data: what the field holds, for standards; None if the rule does not say.
+        required: a produced record in which the path selects nothing is refused.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Field:
     mask: Mask
     mark: Mark = field(default=Mark(1, 1), compare=False)
     data: Data | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,6 +214,7 @@ SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
             "mask": _ref("mask"),
             "ignoreCase": SWITCH,
             "data": {"anyOf": [_word(datakinds.KINDS, "What the field holds, for standards."), _ref("data")]},
+            "onMissing": _word(fieldlist.ON_MISSING, "What becomes of a produced record that lacks the field."),
             "embedded": _word(fieldlist.EMBEDDED, "The text holds JSON, with fields of its own."),
             "fields": FIELDS,
             "unlisted": _ref("mask"),

@@ -369,6 +369,20 @@ VALUES = {
         with_field("{path: $.a, embedded: json, fields: [{path: $.b, mask: {‸hash: {key: pii}}}]}", "produce, fetch"),
         "`hash` at produce and fetch",
     ),
+    "onMissing word": (with_field("{path: $.a, mask: keep, onMissing: ‸refuse}"), "unknown word for `onMissing`"),
+    "onMissing at fetch": (
+        with_field("{path: $.a, mask: keep, onMissing: ‸reject}", "fetch"),
+        "nothing is rejected at fetch",
+    ),
+    "onMissing at the root": (with_field("{path: $, mask: keep, onMissing: ‸reject}"), "`$` is never missing"),
+    "onMissing in a text": (
+        with_value("{format: auto, fields: [{path: ‸$.a, mask: keep, onMissing: reject}, {path: $, mask: redact}]}"),
+        "a field is required in JSON alone",
+    ),
+    "onMissing in an embedded document": (
+        with_field("{path: $.a, embedded: json, fields: [{path: $.b, mask: keep, onMissing: ‸reject}]}"),
+        "cannot be required yet",
+    ),
     "data of an embedded field": (
         with_field("{path: $.a, embedded: json, fields: [{path: $.b, mask: redact, ‸data: pan}]}"),
         "standards do not look into embedded documents",
