@@ -1,5 +1,7 @@
 """Answers for a ConfigMap of rules: what `wiremask check` refuses, `kubectl apply` refuses, with file, line and column.
 
+So is a change that masks less, as a reload would refuse it, unless the rules allow that step (`stepdown.py`).
+
 The keys that the rules name lie in Secrets that this process may not read. Stand-ins take their place, so all is
 checked but tests whose result hangs on a key.
 """
@@ -8,12 +10,17 @@ from __future__ import annotations
 
 import base64
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wiremask.proxy.stepdown import Ruleset, Step, take_step
 from wiremask.proxy.webhook.review import Allowed, Answer, Json, Question, Refused
 from wiremask.rules import RuleSetInvalid, compile_ruleset
+from wiremask.rules.language import digest_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wiremask.rules import KeyReference, Plan, RuleError
 
 LABEL = "wiremask.dev/rules"
@@ -49,8 +56,21 @@ def validate(question: Question, *, json_depth: int) -> Answer:
     try:
         _, untested = compile_without_keys(texts, json_depth=json_depth)
     except RuleSetInvalid as invalid:
-        return Refused(message=_listed(invalid.errors))
-    return Allowed(warnings=tuple(f"{fault} (not decided: this test needs the key)" for fault in untested))
+        return Refused(message=f"the rules are invalid:\n{_listed(invalid.errors)}")
+    step = _step(rule_texts(question.old), texts)
+    if step.is_refused:
+        weaker = step.refusal(Path(question.object["metadata"]["name"])).errors
+        return Refused(message=f"the rules mask less than those that they replace:\n{_listed(weaker)}")
+    undecided = [f"{fault} (not decided: this test needs the key)" for fault in untested]
+    return Allowed(warnings=(*undecided, *(f"{change} (allowed by allowWeaker)" for change in step.weaker)))
+
+
+def _step(before: dict[str, str], after: dict[str, str]) -> Step:
+    """How rules compare to those that they replace, if there were any."""
+    if not before:
+        return Step()
+    old, new = (Ruleset(digest=digest_of(texts), texts=texts) for texts in (before, after))
+    return take_step(old, new)
 
 
 def compile_without_keys(texts: dict[str, str], *, json_depth: int) -> tuple[Plan, tuple[RuleError, ...]]:
@@ -80,7 +100,7 @@ def _holds_rules(config_map: Json) -> bool:
     return bool(labels.get(LABEL) == "true")
 
 
-def _listed(faults: tuple[RuleError, ...]) -> str:
+def _listed(faults: Sequence[RuleError]) -> str:
     shown = "\n".join(str(fault) for fault in faults[:SHOWN_FAULTS])
     more = len(faults) - SHOWN_FAULTS
-    return f"the rules are invalid:\n{shown}" + (f"\nand {more} more" if more > 0 else "")
+    return shown + (f"\nand {more} more" if more > 0 else "")

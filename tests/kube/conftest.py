@@ -10,6 +10,7 @@ import pytest
 from support import kubetools
 from support.chart import Chart
 from support.installation import Installation, installed_chart
+from support.kafka import KafkaCluster
 from support.kubernetes import ApiServer, running_api_server
 
 
@@ -32,7 +33,10 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 @pytest.fixture(scope="session")
-def installed(api_server: ApiServer, chart: Chart, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """The chart's injector, installed on the API server, with its webhook running."""
-    with installed_chart(api_server, chart, tmp_path_factory.mktemp("webhook")) as installation:
+def installed(
+    api_server: ApiServer, chart: Chart, kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """The chart's injector, installed on the API server, with its webhook running; its sidecars lead to a real Kafka."""
+    folder, node = tmp_path_factory.mktemp("webhook"), kafka.broker.node_id
+    with installed_chart(api_server, chart, folder, brokers=kafka.bootstrap, node=node) as installation:
         yield installation

@@ -61,7 +61,7 @@ def pod(name: str, place: str = "shop", **spec: Any) -> Json:
     }
 
 
-def test_pod_gets_a_native_sidecar_and_its_containers_the_address(api: ApiServer) -> None:
+def test_pod_gets_a_native_sidecar_and_its_containers_the_address(api: ApiServer, installed: Installation) -> None:
     made = api.create(pod("first", initContainers=[{"name": "migrate", "image": "app:1"}]))["spec"]
 
     sidecar, migrate = made["initContainers"]
@@ -71,7 +71,7 @@ def test_pod_gets_a_native_sidecar_and_its_containers_the_address(api: ApiServer
     assert (context["runAsNonRoot"], context["readOnlyRootFilesystem"]) == (True, True)
     assert context["capabilities"] == {"drop": ["ALL"]}
     for container in (migrate, *made["containers"]):
-        assert {"name": "KAFKA_BOOTSTRAP_SERVERS", "value": "127.0.0.1:9092"} in container["env"]
+        assert {"name": "KAFKA_BOOTSTRAP_SERVERS", "value": installed.bootstrap} in container["env"]
     assert [volume["name"] for volume in made["volumes"]][-3:] == [
         "wiremask-rules",
         "wiremask-keys",
@@ -178,6 +178,14 @@ def test_broken_rules_are_refused_with_their_line(api: ApiServer) -> None:
     ):
         with pytest.raises(Refusal, match=rf"rules\.yaml:{line}:\d+: "):
             attempt()
+
+
+def test_rules_that_mask_less_are_refused(api: ApiServer) -> None:
+    made = api.create(rules_map("shop", "strong"))
+    weaker = ruleset(rule("pii", "customers", {"$.ssn": {"partial": {"keepLast": 4}}}))
+
+    with pytest.raises(Refusal, match="mask less"):
+        api.replace(with_rules(made, weaker))
 
 
 def test_label_of_checked_rules_cannot_be_taken_off(api: ApiServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import http.client
+import json
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,6 @@ Json = dict[str, Any]
 
 PLATFORM = "platform"
 SETTINGS = {
-    "config.upstream.bootstrapServers": '["kafka.test:9092"]',
     "injector.enabled": "true",
     "injector.mayOptOut": '["shop/migration"]',
     "keys.secret": '"wiremask-keys"',
@@ -40,13 +40,17 @@ class Installation:
 
     Attributes:
         objects: as Helm rendered them.
-        webhook: the process.
+        webhook: the process, on `port`.
+        bootstrap: where the sidecar listens in its pod, and here.
+        admin_port: where it answers probes.
     """
 
     api: ApiServer
     objects: list[Json]
     webhook: Child
     port: int
+    bootstrap: str
+    admin_port: int
 
     def start(self) -> None:
         """Starts the webhook and waits until it answers."""
@@ -66,12 +70,24 @@ class Installation:
 
 
 @contextlib.contextmanager
-def installed_chart(api: ApiServer, chart: Chart, folder: Path) -> Iterator[Installation]:
-    """Creates the chart's objects, runs its webhook, and ends it."""
+def installed_chart(api: ApiServer, chart: Chart, folder: Path, *, brokers: str, node: int) -> Iterator[Installation]:
+    """Creates the chart's objects, runs its webhook, and ends it.
+
+    Args:
+        brokers: HOST:PORT of a Kafka for the sidecars.
+        node: its node id.
+    """
     block = reserve()
-    port = block.take()
+    port, admin_port, bootstrap = block.take(), block.take(), f"127.0.0.1:{block.take(2)}"
     namespace(api, PLATFORM)
-    objects = chart.render(settings=SETTINGS, namespace=PLATFORM)
+    listener = {"address": bootstrap, "nodes": {"first": node, "last": node}}
+    settings = {
+        **SETTINGS,
+        "config.upstream.bootstrapServers": json.dumps([brokers]),
+        "config.listeners": json.dumps([listener]),
+        "proxy.adminPort": str(admin_port),
+    }
+    objects = chart.render(settings=settings, namespace=PLATFORM)
     for thing in objects:
         if thing["metadata"].get("annotations", {}).get("helm.sh/hook"):
             continue
@@ -99,7 +115,14 @@ def installed_chart(api: ApiServer, chart: Chart, folder: Path) -> Iterator[Inst
             "WIREMASK_CLUSTER__CA_FILE": str(api.ca_file),
         },
     )
-    installation = Installation(api=api, objects=objects, webhook=container.process, port=port)
+    installation = Installation(
+        api=api,
+        objects=objects,
+        webhook=container.process,
+        port=port,
+        bootstrap=bootstrap,
+        admin_port=admin_port,
+    )
     try:
         installation.start()
         yield installation

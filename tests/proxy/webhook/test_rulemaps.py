@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -73,6 +74,28 @@ def test_test_that_needs_a_key_is_told_as_not_decided() -> None:
 )
 def test_config_map_without_rules_that_can_be_read_is_refused(wanted: Json) -> None:
     assert isinstance(answer(wanted), Refused)
+
+
+def test_change_that_masks_less_is_refused_unless_the_rules_allow_that_step() -> None:
+    weaker = ruleset(rule("r", "t", {"$.ssn": {"partial": {"keepLast": 4}}}))
+    old = config_map({"rules.yaml": GOOD})
+
+    refused = answer(config_map({"rules.yaml": weaker}), old, "UPDATE")
+    assert isinstance(refused, Refused)
+    digest = next(line for line in refused.message.split('"') if len(line) == 64)
+    permitted = json.loads(weaker)
+    permitted["metadata"]["allowWeaker"] = {"from": digest, "reason": "the fraud team needs the last four"}
+    allowed = answer(config_map({"rules.yaml": json.dumps(permitted)}), old, "UPDATE")
+
+    assert "masks less" in refused.message
+    assert isinstance(allowed, Allowed)
+    assert ["allowed by allowWeaker" in warning for warning in allowed.warnings] == [True]
+
+
+def test_change_that_masks_more_is_taken() -> None:
+    before = ruleset(rule("r", "t", {"$.ssn": {"partial": {"keepLast": 4}}}))
+
+    assert answer(config_map({"rules.yaml": GOOD}), config_map({"rules.yaml": before}), "UPDATE") == Allowed()
 
 
 def test_label_cannot_be_taken_off() -> None:
