@@ -27,6 +27,7 @@ from wiremask.protocol.legacy import MessageSet, split_sets
 from wiremask.protocol.sasl import Login
 from wiremask.protocol.skim import Decisions
 from wiremask.protocol.view import Message
+from wiremask.proxy.proxyheader import NoProxyHeader, ProxyHeader
 from wiremask.rules import RuleSetInvalid, compile_ruleset
 from wiremask.rules.jsonmask import MaskedTooLarge
 
@@ -257,6 +258,40 @@ def login(data: bytes) -> None:
                 login.server_token(token)
 
 
+def proxyheader(data: bytes) -> None:
+    """A PROXY header and what follows it: read to its last byte and no further."""
+    read, at = ProxyHeader(), 0
+    with contextlib.suppress(NoProxyHeader):
+        while read.wanted and at < len(data):
+            count = min(read.wanted, len(data) - at)
+            read.feed(data[at : at + count])
+            at += count
+        assert read.wanted >= 0
+
+
+def text(data: bytes) -> None:
+    """A text: read exactly if it is UTF-8, and UTF-8 again when it is masked."""
+    outcome = _text_plan().mask(data, array("i", [0, len(data)]))
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        assert outcome.failures or outcome.unreadable
+        return
+    assert not outcome.unreadable
+    if outcome.changed and not outcome.failures:
+        start, length = outcome.spans[0], outcome.spans[1]
+        bytes(outcome.values)[start : start + length].decode()
+
+
+@cache
+def _text_plan() -> TopicPlan:
+    rule = "{format: text, fields: [{path: $, mask: [{truncate: 40}, {partial: {keepLast: 4}}]}]}"
+    ruleset = f"{HEAD}rules:\n  - {{name: t, topics: [t], at: [produce], value: {rule}}}\n"
+    plan = compile_ruleset({"rules.yaml": ruleset}, lambda _: "").match("t", "produce")
+    assert plan is not None
+    return plan
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "frame": frame,
     "header": header,
@@ -268,9 +303,11 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "json": json,
     "rules": rules,
     "login": login,
+    "proxyheader": proxyheader,
+    "text": text,
 }
 
-PYTHON = ("rules", "login", "header", "codec")
+PYTHON = ("rules", "login", "header", "codec", "proxyheader")
 """What is Python, for the most part, so that its branches are seen from there."""
 
 _YAML = "name topics at produce fetch value format json fields path mask redact partial keepLast hash key detect when client"
