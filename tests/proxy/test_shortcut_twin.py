@@ -50,6 +50,8 @@ RULESETS = [ruleset("nothing-here"), ruleset("masked"), ruleset("masked", "for-c
 class Straight:
     """Stands where brokers are found: the leg is connected at once."""
 
+    login = None
+
     def __init__(self) -> None:
         self.socket: Socket | None = None
 
