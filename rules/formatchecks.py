@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wiremask.rules.masks import Fixed, Nullify
+from wiremask.rules.masks import DateShift, Fixed, Nullify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,6 +62,8 @@ def fault_of_header(mask: Mask) -> str | None:
 
 
 def _fault_of_literal(mask: Mask) -> str | None:
+    if isinstance(mask, DateShift):
+        return "a text has no other field to be the subject; write {date: year}, or mask it in JSON"
     if isinstance(mask, Fixed) and not mask.literal.startswith(b'"'):
         return "a text stays a text; quote the value"
     return None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from wiremask.rules.masks import Age, Bucket, Date, Ip, IpScramble, Mask, Range, Round, Zip3
+from wiremask.rules.dateforms import FormInvalid, compile_form
+from wiremask.rules.masks import Age, Bucket, Date, DateShift, Ip, IpScramble, Mask, Range, Round, Zip3
 from wiremask.rules.places import RESTRICTED_ZIP3
+from wiremask.rules.selector import PathInvalid, read_path, write_path
 from wiremask.rules.shape import member, read_text, read_word
+from wiremask.rules.source import Scalar, place_in
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from wiremask.rules.masks import DatePrecision, RoundDirection
 
 BOUNDS_LIMIT = 1000
+FORM_LIMIT = 64
+SHIFT_LIMIT_DAYS = 36500
 PRECISIONS = ("year", "quarter", "month", "day")
 
 _PREFIX = re.compile(r"[0-9]{3}", re.ASCII)
@@ -76,13 +81,59 @@ def read_age(call: Call) -> Mask | None:
 
 
 def read_date(call: Call) -> Mask | None:
-    """Reads `date`."""
-    to, unit = member(call.members, "to"), member(call.members, "numbers")
-    word = None if to is None else read_word(to, "to", PRECISIONS, call.faults)
-    numbers = None if unit is None else read_word(unit, "numbers", ("seconds", "milliseconds"), call.faults)
-    if word is None or (unit is not None and numbers is None):
+    """Reads `date`: made less exact, or shifted."""
+    if call.has("to") == call.has("shift"):
+        call.faults.add(call.mark, "`date` has exactly one of `to` and `shift`; write {to: month}")
         return None
-    return Date(to=cast("DatePrecision", word), unit=cast("Literal['seconds', 'milliseconds'] | None", numbers))
+    before = len(call.faults.found)
+    unit, form = member(call.members, "numbers"), _read_form(call)
+    numbers = None if unit is None else read_word(unit, "numbers", ("seconds", "milliseconds"), call.faults)
+    counted = cast("Literal['seconds', 'milliseconds'] | None", numbers)
+    if call.has("shift"):
+        return _read_shift(call, counted, form)
+    for key in ("key", "domain", "subject"):
+        if call.has(key):
+            call.faults.add(call.members[key].mark, f"`{key}` belongs to a shift; delete it, or write `shift`")
+    word = read_word(call.members["to"].value, "to", PRECISIONS, call.faults)
+    if word is None or len(call.faults.found) > before:
+        return None
+    return Date(to=cast("DatePrecision", word), unit=counted, form=form)
+
+
+def _read_form(call: Call) -> str:
+    node = member(call.members, "format")
+    form = call.text("format", "", FORM_LIMIT)
+    if form is None or not isinstance(node, Scalar):
+        return ""
+    try:
+        compile_form(form)
+    except FormInvalid as error:
+        call.faults.add(place_in(node, error.offset), error.message)
+    if call.has("shift") and "%d" not in form:
+        call.faults.add(node.mark, "a date without a day cannot be shifted by days; add %d")
+    return form
+
+
+def _read_shift(call: Call, unit: Literal["seconds", "milliseconds"] | None, form: str) -> Mask | None:
+    before = len(call.faults.found)
+    within = call.count("shift", 0, 1, SHIFT_LIMIT_DAYS)
+    if not call.has("key") or not call.has("subject"):
+        call.faults.add(call.mark, "a shift has a `key` and a `subject`: {shift: 180, key: pii, subject: $.patient.id}")
+        return None
+    subkey, subject = call.subkey(), call.text("subject", "")
+    node = call.members["subject"].value
+    if subkey is None or within is None or subject is None or not isinstance(node, Scalar):
+        return None
+    try:
+        path = read_path(subject)
+    except PathInvalid as error:
+        call.faults.add(place_in(node, error.offset), error.message)
+        return None
+    if not path:
+        call.faults.add(node.mark, "the subject is a text or number in the value; write its path: $.patient.id")
+    if len(call.faults.found) > before:
+        return None
+    return DateShift(subkey=subkey, within=within, subject=path, subject_text=write_path(path), unit=unit, form=form)
 
 
 def read_zip3(call: Call) -> Mask | None:

@@ -18,7 +18,8 @@ to 0; if it takes that, the second pass masks it, and a third changes nothing.)
   multiple, bound, period, network), and that value to itself.
 - email, if both of its parts are and leave something, and the domain has no `@` afterwards: it falls apart at
   the same place.
-- hash, token, fpe, encrypt, pseudonym, noise, ip with a key, range with labels: never; each acts on its own output.
+- hash, token, fpe, encrypt, pseudonym, noise, ip with a key, date with a shift, range with labels: never; each acts on
+  its own output.
 - embedded, if each of its fields is among the fields of its document, which keeps its form.
 - a list of masks: what each of them leaves as it is need not be what all of them together do; so never.
 """
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from wiremask.rules.masks import (
     Chain,
+    DateShift,
     Drop,
     Email,
     Embedded,
@@ -90,6 +92,8 @@ def _fault_alone(mask: Mask) -> str | None:
     match mask:
         case IpScramble():
             return "`ip` with a key at produce and fetch would mask its own output; leave one direction"
+        case DateShift():
+            return "a `date` with a shift at produce and fetch would shift its own output; leave one direction"
         case Range(labels=labels) if labels:
             return "`range` with labels at produce and fetch would meet its own labels; leave one direction"
         case Chain():

@@ -8,6 +8,7 @@ together with their outputs. `json_text.h` reads JSON, `json_program.h` holds th
 
 from array import array as new_array
 
+from wiremask.rules.collected import BySubject
 from wiremask.rules.automaton import build
 from wiremask.rules.masks import REDACTED
 from wiremask.rules.outcome import Detail, Failure, MaskedTooLarge, Outcome, Reason
@@ -131,6 +132,16 @@ cdef class JsonMasker:
             ValueError: a span lies outside the buffer, or `conditions` has another length.
             MaskedTooLarge: the outputs of the batch outgrew the limit.
         """
+        return self._run(buffer, values, conditions, False)
+
+    def leaves(self, buffer, values):
+        """The leaves that the values of a batch have for collected masks, as (index of the value, text), in order.
+
+        Values that are refused have none. No mask is called. The arguments are those of `mask`.
+        """
+        return self._run(buffer, values, bytes(self.program.tables.conditions * (len(values) // 2)), True)
+
+    cdef object _run(self, buffer, values, bytes conditions, bint only_leaves):
         cdef Py_buffer text, given
         if self.program is None:
             raise TypeError("the JsonMasker was not set up")
@@ -143,7 +154,8 @@ cdef class JsonMasker:
                 if self.program.tables.conditions * (given.len // 8) != len(conditions):
                     raise ValueError("conditions has a byte for each condition and value")
                 return self._mask(
-                    <const uint8_t*>text.buf, text.len, <const int32_t*>given.buf, given.len // 8, conditions
+                    buffer, values, <const uint8_t*>text.buf, text.len, <const int32_t*>given.buf, given.len // 8,
+                    conditions, only_leaves,
                 )
             finally:
                 PyBuffer_Release(&given)
@@ -151,7 +163,8 @@ cdef class JsonMasker:
             PyBuffer_Release(&text)
 
     cdef object _mask(
-        self, const uint8_t* text, Py_ssize_t size, const int32_t* values, Py_ssize_t count, bytes conditions
+        self, buffer, spans_given, const uint8_t* text, Py_ssize_t size, const int32_t* values, Py_ssize_t count,
+        bytes conditions, bint only_leaves,
     ):
         cdef walk_t walk
         cdef const uint8_t* holds = <const uint8_t*>PyBytes_AS_STRING(conditions)
@@ -183,9 +196,11 @@ cdef class JsonMasker:
                 raise MemoryError
             if fault == FAULT_TOO_LARGE:
                 raise MaskedTooLarge("the masked values of a batch outgrew the limit")
+            if only_leaves:
+                return read_leaves(&walk)
             failures = read_failures(&walk)
             if walk.jobs.length:
-                outputs = self._call_collected(&walk, text, values)
+                outputs = self._call_collected(&walk, text, values, buffer, spans_given)
                 refused = self._put_together(&walk, outputs, text, values, <int32_t*>spans.data.as_ints, count)
                 failures = tuple(sorted(failures + refused, key=by_index))
             return Outcome(
@@ -209,7 +224,9 @@ cdef class JsonMasker:
             free(walk.pending)
             free(walk.touched)
 
-    cdef list _call_collected(self, walk_t* walk, const uint8_t* text, const int32_t* values):
+    cdef list _call_collected(
+        self, walk_t* walk, const uint8_t* text, const int32_t* values, buffer, spans_given
+    ):
         """Calls each collected mask once with all its leaves: for each job the JSON text of its output, or None.
 
         A leaf that a mask gives back, the very object, stays as it is written.
@@ -223,18 +240,19 @@ cdef class JsonMasker:
         cdef uint32_t which
         for i in range(count):
             which = self.program.tables.actions[jobs[i].action].collected
-            # Sound UTF-8 already; "replace" because an error would quote it.
-            (<list>texts[which]).append(
-                PyUnicode_DecodeUTF8(<char*>walk.inputs.data + jobs[i].input, jobs[i].input_length, "replace")
-                if jobs[i].input_length else ""
-            )
+            (<list>texts[which]).append(read_input(walk, jobs + i))
             (<bytearray>kinds[which]).append(b"n"[0] if jobs[i].leaf == LEAF_NUMBER else b"s"[0])
             (<list>places[which]).append(i)
         for which in range(len(self.program.collected)):
             if not texts[which]:
                 continue
             mask = self.program.collected[which]
-            masked = mask.mask(texts[which], bytes(kinds[which]))
+            if isinstance(mask, BySubject):
+                owners = [jobs[<size_t>place].value for place in places[which]]
+                subjects = mask.subjects(buffer, spans_given, self.program.tables.depth_limit)
+                masked = mask.mask_by(texts[which], bytes(kinds[which]), [subjects.get(owner) for owner in owners])
+            else:
+                masked = mask.mask(texts[which], bytes(kinds[which]))
             if len(masked) != len(texts[which]):
                 raise RuntimeError("a mask gave too few or too many outputs")
             for place, kind, given, output in zip(places[which], kinds[which], texts[which], masked):
@@ -325,6 +343,19 @@ cdef class JsonMasker:
         finally:
             Py_XDECREF(<PyObject*>whole.owner)
         return tuple(failures)
+
+
+cdef object read_input(const walk_t* walk, const job_t* job):
+    """The text of a leaf. It is sound UTF-8 already; "replace" because an error would quote it."""
+    if job.input_length == 0:
+        return ""
+    return PyUnicode_DecodeUTF8(<char*>walk.inputs.data + job.input, job.input_length, "replace")
+
+
+cdef list read_leaves(const walk_t* walk):
+    cdef const job_t* jobs = <const job_t*>walk.jobs.data
+    cdef size_t i
+    return [(jobs[i].value, read_input(walk, jobs + i)) for i in range(walk.jobs.length // sizeof(job_t))]
 
 
 cdef bytes encode_number(str text):

@@ -41,6 +41,8 @@ def collect(mask: Mask, topic: str, *, depth_limit: int = 64, on_unmaskable: OnU
             return numeric.NoiseMask(mask)
         case masks.Date():
             return dates.DateMask(mask)
+        case masks.DateShift():
+            return dates.DateShiftMask(mask)
         case masks.Zip3():
             return places.ZipMask(mask)
         case masks.Ip():

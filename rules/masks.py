@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from wiremask.rules.rule import Field
+    from wiremask.rules.selector import Path
 
 REDACTED = "[redacted]"
 SEPARATORS = " -./"
@@ -202,10 +203,29 @@ class Date:
 
     Attributes:
         unit: what numbers count since 1970, in UTC; None if numbers are no dates.
+        form: of texts, as `dateforms.py` has it; "" for ISO 8601.
     """
 
     to: DatePrecision
     unit: Literal["seconds", "milliseconds"] | None = None
+    form: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DateShift:
+    """A date moves by up to `within` days, by a key and what a path of the same value gives; never by none.
+
+    Attributes:
+        subject: the path; `subject_text` is how it is written.
+        unit: as for Date; so is `form`.
+    """
+
+    subkey: bytes = field(repr=False)
+    within: int
+    subject: Path
+    subject_text: str
+    unit: Literal["seconds", "milliseconds"] | None = None
+    form: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,6 +363,7 @@ Mask = (
     | Zip3
     | Age
     | Date
+    | DateShift
     | Ip
     | IpScramble
     | Token

@@ -26,6 +26,7 @@ from wiremask.rules.masks import (
     REDACTED,
     SEPARATORS,
     Chain,
+    DateShift,
     Drop,
     Email,
     Fixed,
@@ -93,6 +94,8 @@ def _read_list(node: Sequence, keys: KeyRing, faults: Faults) -> ReadMask | None
     for mask in masks:
         if isinstance(mask.mask, ALONE):
             faults.add(mask.mark, f"`{mask.word}` leaves nothing for the other masks of the list; write it alone")
+        elif isinstance(mask.mask, DateShift):
+            faults.add(mask.mark, "a shifted date hangs on its subject and takes no output of a mask; write it alone")
         elif isinstance(mask.mask, Chain):
             faults.add(mask.mark, "a list stands within a list; write its masks into the outer one")
     if len(faults.found) > before:
@@ -199,7 +202,7 @@ def _read_pattern(call: Call) -> Mask | None:
 def _read_email(call: Call) -> Mask | None:
     local, domain = call.mask("local", Partial(fixed_length=5)), call.mask("domain", Keep())
     for key, mask in (("local", local), ("domain", domain)):
-        if isinstance(mask, Fixed | Nullify | Drop):
+        if isinstance(mask, Fixed | Nullify | Drop | DateShift):
             call.fault(key, f"`{key}` takes a mask that makes text of text; write redact, partial, hash or the like")
     return None if local is None or domain is None else Email(local=local, domain=domain)
 
@@ -238,7 +241,7 @@ MASKS: dict[str, tuple[Words, _Read]] = {
     "round": (_words("round", "to", "direction", required=("to",)), read_round),
     "range": (_words("range", "bounds", "labels", required=("bounds",)), read_range),
     "noise": (_words("noise", "key", "domain", "within", "percent", "step", required=("key",)), read_noise),
-    "date": (_words("date", "to", "numbers", required=("to",)), read_date),
+    "date": (_words("date", "to", "numbers", "format", "shift", "key", "domain", "subject"), read_date),
     "age": (_words("age", "top"), read_age),
     "zip3": (_words("zip3", "restricted", "as"), read_zip3),
     "ip": (_words("ip", "v4", "v6", "key", "domain"), read_ip),

@@ -110,6 +110,9 @@ OF_MASK: dict[tuple[str, str], Schema] = {
     ("hash", "length"): _count(min(HASH_FLOOR.values()), max(HASH_CEILING.values())),
     ("email", "domain"): _ref("mask"),
     ("date", "to"): _word(generalwords.PRECISIONS),
+    ("date", "format"): _text("Such as %d.%m.%Y; ISO 8601 without it.", maxLength=generalwords.FORM_LIMIT),
+    ("date", "shift"): _count(1, generalwords.SHIFT_LIMIT_DAYS),
+    ("date", "subject"): _text("The path of what dates of one value move by."),
 }
 
 TOPICS = _list(
