@@ -30,7 +30,11 @@ CHUNK_BYTES = 131_072
 JOINED_BYTES = 65_536
 """Up to this size the pieces of a frame become one, so that a size prefix is no TLS record of its own."""
 
-MEMORY_BYTES = 131_072
+RECORD_BYTES = 16_384
+"""The most that one TLS record holds."""
+
+MEMORY_BYTES = 65_536
+"""What is received at once; as much of OpenSSL's buffer stays with a connection that has received so much."""
 
 PEER_LEFT = "the peer closed the connection during the TLS handshake"
 
@@ -235,11 +239,14 @@ class TlsLayer(asyncio.BufferedProtocol, asyncio.Transport):
         """Encrypts and sends, until the socket is full or nothing is left."""
         backlog = self._backlog
         while backlog and not self._is_full and self._socket is not None:
+            encrypted = []
             room = CHUNK_BYTES
             try:
-                while backlog and room:
+                while backlog and room > 0:
                     piece = backlog[0]
-                    count = self._tls.write(piece[:room])
+                    # A record at a time: OpenSSL's buffer never shrinks, and would stay with the connection.
+                    count = self._tls.write(piece[:RECORD_BYTES])
+                    encrypted.append(self._out.read())
                     room -= count
                     self._backlog_bytes -= count
                     if count < len(piece):
@@ -249,7 +256,7 @@ class TlsLayer(asyncio.BufferedProtocol, asyncio.Transport):
             except ssl.SSLError as error:
                 self._fail(explain(error))
                 return
-            self._flush()
+            self._socket.write(encrypted[0] if len(encrypted) == 1 else b"".join(encrypted))
         if self._is_closing and not backlog:
             self._say_goodbye()
 

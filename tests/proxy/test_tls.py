@@ -17,7 +17,7 @@ from support.authority import Authority, Issued
 from support.scripted import proxied
 from support.wait import until
 from wiremask.proxy import metrics
-from wiremask.proxy.config import Config, ConfigInvalid, load
+from wiremask.proxy.config import Config, ConfigInvalid, load, render
 from wiremask.proxy.reloadedfiles import ReloadedFiles
 from wiremask.proxy.tls import ClientTlsConfig, ServerTlsConfig, Tls, TlsUnusable, client_context, server_context
 
@@ -203,6 +203,8 @@ def test_the_examples_of_the_readme_are_configurations(tmp_path: Path, section: 
     (tmp_path / "wiremask.yaml").write_text(example)
 
     config = load(tmp_path / "wiremask.yaml", env={})
+    (tmp_path / "effective.yaml").write_text(render(config))
 
     assert config.listeners[0].tls is not None
     assert config.upstream.tls is not None
+    assert load(tmp_path / "effective.yaml", env={}) == config
