@@ -51,6 +51,7 @@ class Act:
 
     Attributes:
         order: the position in the order of precedence.
+        path_number: equal for equal paths; so for `effect_number` and what acts do.
         part: of the record.
         text: the selector as written.
         more: names and values of attributes that have no place here.
@@ -64,6 +65,8 @@ class Act:
     text: str
     mask: Mask | Opaque
     order: int = 0
+    path_number: int = -1
+    effect_number: int = -1
     more: tuple[tuple[str, Any], ...] = ()
 
     @property
@@ -140,10 +143,6 @@ class Act:
             and covers_topics(self.rule.topics, pattern, other.rule.topics.exclude)
         )
 
-    def may_meet(self, other: Act) -> bool:
-        """Whether both may select one leaf, if their topics have it."""
-        return self.at == other.at and self.part == other.part and may_meet(self.path, other.path)
-
     def goes_before(self, other: Act) -> bool:
         """Whether it may take a leaf from another that selects it too."""
         if self.order < other.order:
@@ -160,6 +159,37 @@ class Act:
         return self.condition == other.condition and (other.keeps or not self.keeps)
 
 
+class Numbers:
+    """Numbers for paths and effects, the same for equal ones; and which paths may meet, each pair looked at once.
+
+    Rulesets that are compared share one of these.
+    """
+
+    def __init__(self) -> None:
+        self._paths: dict[Path, int] = {}
+        self._effects: dict[tuple[object, ...], int] = {}
+        self._meeting: dict[tuple[int, int], bool] = {}
+
+    def number(self, act: Act, order: int) -> Act:
+        """The act with its numbers."""
+        return replace(
+            act,
+            order=order,
+            path_number=self._paths.setdefault(act.path, len(self._paths)),
+            effect_number=self._effects.setdefault(act.effect, len(self._effects)),
+        )
+
+    def may_meet(self, one: Act, other: Act) -> bool:
+        """Whether two acts may select one leaf, if their topics have it."""
+        if one.at != other.at or one.part != other.part:
+            return False
+        pair = (one.path_number, other.path_number)
+        found = self._meeting.get(pair)
+        if found is None:
+            found = self._meeting[pair] = self._meeting[pair[::-1]] = may_meet(one.path, other.path)
+        return found
+
+
 class Acts:
     """All acts of a ruleset.
 
@@ -167,12 +197,14 @@ class Acts:
         all: in order of precedence.
     """
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], numbers: Numbers | None = None) -> None:
         self.all: list[Act] = []
+        self._numbers = numbers or Numbers()
         self._by_rule: list[tuple[Rule, list[Act]]] = []
         self._sharing: dict[tuple[str, TopicFilter], list[Act]] = {}
+        self._near: dict[tuple[int, str, TopicFilter, str, Direction], list[Act]] = {}
         for rule in rules:
-            acts = [replace(act, order=order) for order, act in enumerate(_acts_of(rule), len(self.all))]
+            acts = [self._numbers.number(act, order) for order, act in enumerate(_acts_of(rule), len(self.all))]
             self._by_rule.append((rule, acts))
             self.all += acts
 
@@ -184,17 +216,24 @@ class Acts:
                     yield act, pattern
 
     def near(self, act: Act, pattern: TopicPattern) -> list[Act]:
-        """The acts that may select what an act of this or another ruleset selects on topics of its pattern."""
-        key = (pattern.text, act.rule.topics)
-        sharing = self._sharing.get(key)
-        if sharing is None:
-            sharing = self._sharing[key] = [
-                one
-                for rule, acts in self._by_rule
-                if may_share_topics(rule.topics, pattern, act.rule.topics.exclude)
-                for one in acts
-            ]
-        return [one for one in sharing if one.may_meet(act)]
+        """The acts that may select what an act of this or another ruleset selects on topics of its pattern.
+
+        Acts of another ruleset must have been given the same numbers.
+        """
+        topics = act.rule.topics
+        known = (act.path_number, pattern.text, topics, act.part, act.at)
+        near = self._near.get(known)
+        if near is None:
+            sharing = self._sharing.get((pattern.text, topics))
+            if sharing is None:
+                sharing = self._sharing[pattern.text, topics] = [
+                    one
+                    for rule, acts in self._by_rule
+                    if may_share_topics(rule.topics, pattern, topics.exclude)
+                    for one in acts
+                ]
+            near = self._near[known] = [one for one in sharing if self._numbers.may_meet(one, act)]
+        return near
 
 
 def fields_of(rule: Rule) -> Iterator[tuple[str, Field | HeaderField]]:

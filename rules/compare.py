@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from wiremask.rules.acts import VALUE, Act, Acts, Opaque
+from wiremask.rules.acts import VALUE, Act, Acts, Numbers, Opaque
 from wiremask.rules.strength import describe
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def compare(old: Plan, new: Plan) -> tuple[Change, ...]:
 
     Both are read without their keys (`compile_ruleset(sources, None)`): which key a mask names counts, not where it is.
     """
-    olds, news = Acts(old.rules), Acts(new.rules)
+    numbers = Numbers()
+    olds, news = Acts(old.rules, numbers), Acts(new.rules, numbers)
     losses = {_key(found, pattern): (found, pattern, other) for found, pattern, other in _unproven(olds, news)}
     gains = {_key(found, pattern): (found, pattern, other) for found, pattern, other in _unproven(news, olds)}
     changes = []
@@ -95,7 +96,7 @@ def _unproven(olds: Acts, news: Acts) -> Iterator[tuple[Act, TopicPattern, Act |
     """Each old act that masks, with a topic pattern, where the new ruleset may mask less; and what takes its place."""
     for act, pattern in olds.masking():
         before, after = olds.near(act, pattern), news.near(act, pattern)
-        if [one.effect for one in before] == [one.effect for one in after]:
+        if _do_the_same(before, after):
             continue
         cover = next((one for one in after if one.covers(act, pattern)), None)
         if cover is None:
@@ -108,6 +109,10 @@ def _unproven(olds: Acts, news: Acts) -> Iterator[tuple[Act, TopicPattern, Act |
                 break
 
 
+def _do_the_same(before: Sequence[Act], after: Sequence[Act]) -> bool:
+    return [one.effect_number for one in before] == [one.effect_number for one in after]
+
+
 def _is_excused(rival: Act, earlier: Sequence[Act], pattern: TopicPattern) -> bool:
     """Whether an act of the old ruleset took all that `rival` takes, before the act that is looked at could."""
     return any(one.covers(rival, pattern) for one in earlier)
@@ -117,7 +122,7 @@ def _restated(olds: Acts, news: Acts) -> Iterator[tuple[Act, TopicPattern, Act]]
     """Each old act that masks whose place a new one takes with a mask that is not the same."""
     for act, pattern in olds.masking():
         before, after = olds.near(act, pattern), news.near(act, pattern)
-        if [one.effect for one in before] == [one.effect for one in after]:
+        if _do_the_same(before, after):
             continue
         cover = next((one for one in after if one.covers(act, pattern)), None)
         if cover is not None and cover.mask != act.mask:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiremask.rules import Client, Plan, compile_ruleset
+from wiremask.rules import Client, Plan, Rule, compile_ruleset
 from wiremask.rules.attribution import attribute
 from wiremask.rules.compare import compare
 from wiremask.rules.masks import Keep
+from wiremask.rules.metadata import Metadata
 from wiremask.rules.strength import at_least
 
 if TYPE_CHECKING:
@@ -170,6 +172,91 @@ SCOPES = {
 @pytest.mark.parametrize(("old", "new", "weaker"), SCOPES.values(), ids=SCOPES)
 def test_masks_less_where_it_reaches_less(old: str, new: str, weaker: bool) -> None:
     assert any(one.weaker for one in compare(plan(old), plan(new))) is weaker
+
+
+PARTS = {
+    "the same": ("key: {fields: [{path: $.a, mask: redact}]}", "key: {fields: [{path: $.a, mask: redact}]}", []),
+    "key masked less": (
+        "key: {fields: [{path: $.a, mask: redact}]}",
+        "key: {fields: [{path: $.a, mask: keep}]}",
+        [("less", "key $.a", "redact", "keep")],
+    ),
+    "key instead of value": (
+        "value: {fields: [{path: $.a, mask: redact}]}",
+        "key: {fields: [{path: $.a, mask: redact}]}",
+        [("less", "$.a", "redact", "nothing"), ("more", "key $.a", "nothing", "redact")],
+    ),
+    "header gone": (
+        "headers: [{name: a, mask: redact}, {name: b, mask: redact}]",
+        "headers: [{name: a, mask: redact}]",
+        [("less", "header b", "redact", "nothing")],
+    ),
+    "header in a glob for all": (
+        "headers: [{name: a, mask: redact}]",
+        'headers: [{name: "*", mask: redact}]',
+        [("more", "header *", "nothing", "redact")],
+    ),
+    "header in another glob is not proven": (
+        "headers: [{name: ab, mask: redact}]",
+        'headers: [{name: "a*", mask: redact}]',
+        [("less", "header ab", "redact", "nothing"), ("more", "header a*", "nothing", "redact")],
+    ),
+    "header in any case": (
+        "headers: [{name: A, mask: redact}]",
+        "headers: [{name: a, mask: redact, ignoreCase: true}]",
+        [("more", "header a", "nothing", "redact")],
+    ),
+    "header exempted by a glob": (
+        "headers: [{name: ab, mask: redact}]",
+        'headers: [{name: "a*", mask: keep}, {name: ab, mask: redact}]',
+        [("less", "header ab", "redact", "keep")],
+    ),
+    "observed only": (
+        "value: {fields: [{path: $.a, mask: redact}]}",
+        "mode: observe, value: {fields: [{path: $.a, mask: redact}]}",
+        [("less", "$.a", "redact", "nothing")],
+    ),
+    "enforced": (
+        "mode: observe, value: {fields: [{path: $.a, mask: redact}]}",
+        "value: {fields: [{path: $.a, mask: redact}]}",
+        [("more", "$.a", "nothing", "redact")],
+    ),
+    "another format": (
+        "value: {format: json, fields: [{path: $, mask: redact}]}",
+        "value: {format: text, fields: [{path: $, mask: redact}]}",
+        [("otherwise", "$", "redact", "redact")],
+    ),
+    "an allow-list less": (
+        "value: {fields: [{path: $.a, mask: keep}], unlisted: redact}",
+        "value: {fields: [{path: $.a, mask: keep}, {path: $.b, mask: keep}], unlisted: redact}",
+        [("less", "unlisted", "redact", "keep")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "told"), PARTS.values(), ids=PARTS)
+def test_compares_all_parts_of_a_record(old: str, new: str, told: list[tuple[str, str, str, str]]) -> None:
+    olds, news = (plan(f"  - {{name: r, topics: [t], at: [fetch], {one}}}\n") for one in (old, new))
+
+    found = compare(olds, news)
+
+    assert [(one.verdict, one.name, one.before, one.after) for one in found] == told
+
+
+def test_what_the_comparison_does_not_know_must_be_the_same() -> None:
+    (known,) = plan(rule("$.a: redact")).rules
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class NewRule(Rule):
+        novelty: str = ""
+
+    def with_novelty(text: str) -> Plan:
+        values = {one.name: getattr(known, one.name) for one in fields(known)}
+        return Plan(metadata=Metadata(name="t"), digest="", rules=[NewRule(**values, novelty=text)], json_depth=64)
+
+    assert compare(with_novelty("a"), with_novelty("a")) == ()
+    assert {one.part for one in compare(with_novelty("a"), with_novelty("b")) if one.weaker} == {"value", "novelty"}
+    assert {one.part for one in compare(with_novelty("a"), with_novelty("")) if one.weaker} == {"value", "novelty"}
 
 
 def test_a_key_that_is_elsewhere_is_the_same_key() -> None:
