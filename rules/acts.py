@@ -150,6 +150,10 @@ class Act:
             return not other.takes_whole or may_hold(self.path, other.path)
         return self is not other and self.takes_whole and may_hold(self.path, other.path)
 
+    def is_stopped(self, near: Iterable[Act]) -> bool:
+        """Whether what it would take whole may be another's before it comes to that: then it is not taken whole."""
+        return any(one.order < self.order and may_hold(one.path, self.path) for one in near)
+
     def _holds_for(self, other: Act) -> bool:
         if self.more != other.more:
             return False

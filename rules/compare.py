@@ -5,7 +5,8 @@ its topic patterns, in each direction:
 
 1. Where the acts that may meet f's leaves are the same in both rulesets, in the same order, nothing has changed.
 2. Else the new ruleset has an act g that certainly selects all that f selects. So what decides such a leaf there is g,
-   or an act that may go before g.
+   or an act that may go before g. (If g takes objects whole, what names something in them goes before g only where
+   another act keeps g from taking them.)
 3. Each of these masks at least as strongly as f does; or is excused, because wherever it acts, the old ruleset has an
    act before f: what it takes was never f's.
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from wiremask.rules.acts import VALUE, Act, Acts, Numbers, Opaque
+from wiremask.rules.reach import covers_path
 from wiremask.rules.strength import describe
 
 if TYPE_CHECKING:
@@ -102,8 +104,13 @@ def _unproven(olds: Acts, news: Acts) -> Iterator[tuple[Act, TopicPattern, Act |
         if cover is None:
             yield act, pattern, next((one for one in after if one.path == act.path), None)
             continue
+        is_stopped = cover.takes_whole and cover.is_stopped(after)
+        rivals = [one for one in after if one.goes_before(cover) or (is_stopped and one.order < cover.order)]
         earlier = [one for one in before if one.order < act.order]
-        for rival in (*(one for one in after if one.goes_before(cover)), cover):
+        if act.takes_whole and is_stopped:
+            # What names something in it took nothing from it in the old ruleset.
+            earlier = [one for one in earlier if covers_path(one.path, act.path)]
+        for rival in (*rivals, cover):
             if not rival.is_strong(act) and not _is_excused(rival, earlier, pattern):
                 yield act, pattern, rival
                 break

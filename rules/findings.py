@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wiremask.rules.metadata import Standard
     from wiremask.rules.plan import Plan
     from wiremask.rules.rule import Direction, Rule
+    from wiremask.rules.topics import TopicPattern
 
 Kind = Literal["warning", "note"]
 Code = Literal["condition", "clientId", "never", "unreachable", "overlap", "data", "key", "observe"]
@@ -154,11 +155,17 @@ def _unreachable(rules: Iterable[Rule], acts: Acts) -> Iterator[Finding]:
 
 def _taker(act: Act, acts: Acts) -> Act | None:
     """What takes all that a field selects, on each of its topics; the first one's, as an example."""
-    found = [
-        next((one for one in acts.near(act, pattern) if one.goes_before(act) and one.covers(act, pattern)), None)
-        for pattern in act.patterns
-    ]
+    found = []
+    for pattern in act.patterns:
+        near = acts.near(act, pattern)
+        found.append(next((one for one in near if _takes_all(one, act, pattern, near)), None))
     return None if None in found else found[0]
+
+
+def _takes_all(taker: Act, act: Act, pattern: TopicPattern, near: Sequence[Act]) -> bool:
+    if not (taker.goes_before(act) and taker.covers(act, pattern)):
+        return False
+    return taker.order < act.order or not taker.is_stopped(near)
 
 
 def _place(taker: Act, rule: Rule) -> str:

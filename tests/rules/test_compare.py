@@ -266,6 +266,13 @@ def test_a_key_that_is_elsewhere_is_the_same_key() -> None:
     assert compare(compile_ruleset({"r": old}, None), compile_ruleset({"r": new}, None)) == ()
 
 
+def test_an_object_is_not_taken_whole_where_another_act_comes_before_who_would() -> None:
+    old = rule("$: nullify", topics='["*"]')
+    new = rule("$.a: keep; $: nullify") + rule("$: {nullify: {whole: true}}", name="s", topics='["*"]')
+
+    assert [(one.verdict, one.after) for one in compare(plan(old), plan(new)) if one.weaker] == [("less", "keep")]
+
+
 def test_says_in_one_line_what_changes() -> None:
     (change,) = compare(
         plan(rule("$.a: redact", more="when: {client: 'principal == \"t\"'}, ")),

@@ -66,6 +66,15 @@ def test_who_takes_an_object_whole_takes_it_from_those_before_it_too() -> None:
     assert finding.message.startswith("$.a.b of rule early is never used: $.a in line 5 takes all of it")
 
 
+def test_who_is_kept_from_taking_an_object_whole_takes_nothing() -> None:
+    found_fields = [
+        one.message.split(" of rule")[0]
+        for one in found(first("{path: $.a.b, mask: keep}, {path: $.a, mask: redact}, {path: $.a.c, mask: drop}"))
+    ]
+
+    assert found_fields == ["$.a.c"]
+
+
 def test_a_rule_of_two_topics_is_used_if_one_of_them_is_left() -> None:
     assert [one.kind for one in found(first("{path: $.a, mask: keep}"), LATER.replace("[t]", "[t, u]"))] == []
 
