@@ -14,12 +14,15 @@ from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from support.authority import Authority, Issued
+from support.requests import plain_frame
 from support.scripted import proxied
 from support.wait import until
 from wiremask.proxy import metrics
 from wiremask.proxy.config import Config, ConfigInvalid, load, render
 from wiremask.proxy.reloadedfiles import ReloadedFiles
 from wiremask.proxy.tls import ClientTlsConfig, ServerTlsConfig, Tls, TlsUnusable, client_context, server_context
+
+LIST_GROUPS = 16
 
 
 @pytest.fixture
@@ -172,7 +175,8 @@ async def test_new_files_are_used_by_new_connections_and_bad_ones_are_not(author
 
             assert (before, after, kept) == (number(first.certificate), *[number(second.certificate)] * 2)
             assert expires[1] - expires[0] == pytest.approx(4 * 24 * 3600, abs=60)
-            assert not old.reader.at_eof()
+            await old.send(plain_frame(LIST_GROUPS, 2))
+            assert (await stage.broker.asked()).header.api.key == LIST_GROUPS
             assert metrics.file_reloads.labels("reloaded", "refused")._value.get() == 1
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
