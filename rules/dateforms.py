@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from dataclasses import dataclass
+from datetime import date
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -38,6 +39,7 @@ DIRECTIVES = {
 }
 _MONTHS = {"month": tuple(f"{number:02}" for number in range(1, 13)), "short_month": _SHORT, "long_month": MONTHS}
 _TIMES = ("time", "hour", "minute", "second", "fraction")
+_PLAIN = len("2024-05-17")
 _DIGIT = re.compile(r"[0-9]")
 
 
@@ -70,9 +72,19 @@ class Written:
             changes["day"] = f"{day:02}"
         if not keeps_time:
             changes |= {name: _DIGIT.sub("0", groups[name]) for name in _TIMES if groups.get(name)}
-        for name in sorted(changes, key=self.match.start, reverse=True):
-            text = text[: self.match.start(name)] + changes[name] + text[self.match.end(name) :]
+        for start, end, name in sorted(((*self.match.span(name), name) for name in changes), reverse=True):
+            text = text[:start] + changes[name] + text[end:]
         return text
+
+
+def read_plain(text: str) -> date | None:
+    """A date of exactly the form 2024-05-17, as most are; None for anything else, also if it is a date."""
+    if len(text) != _PLAIN or text[4] != "-" or text[7] != "-" or not text[5:7].isdigit():
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 class DateForms:

@@ -10,7 +10,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
 from wiremask.rules.collected import NUMBER, BySubject
-from wiremask.rules.dateforms import DateForms
+from wiremask.rules.dateforms import DateForms, read_plain
 from wiremask.rules.numeric import read_decimal, write_decimal
 from wiremask.rules.prf import hmac_texts
 
@@ -34,6 +34,7 @@ class DateMask:
         self._to = mask.to
         self._scale = _SCALE[mask.unit or "seconds"]
         self._forms = DateForms(mask.form)
+        self._has_custom_form = bool(mask.form)
 
     def mask(self, texts: Sequence[str], kinds: bytes, /) -> list[str | None]:
         """Masks each date: see Collected.mask."""
@@ -43,6 +44,9 @@ class DateMask:
         ]
 
     def _mask_text(self, text: str) -> str | None:
+        plain = None if self._has_custom_form else read_plain(text)
+        if plain is not None:
+            return f"{text[:5]}{_first_month(plain.month, self._to):02}-{text[8:] if self._to == 'day' else '01'}"
         found = self._forms.read(text)
         if found is None:
             return None
@@ -79,6 +83,7 @@ class DateShiftMask(BySubject):
         self._shift = mask
         self._day = 86400 * _SCALE[mask.unit or "seconds"]
         self._forms = DateForms(mask.form)
+        self._has_custom_form = bool(mask.form)
 
     def mask_by(self, texts: Sequence[str], kinds: bytes, subjects: Sequence[str | None], /) -> list[str | None]:
         """Shifts each date: see BySubject.mask_by. A date is not taken if its value has not one subject."""
@@ -105,13 +110,18 @@ class DateShiftMask(BySubject):
             if number is None or abs(number) > _NUMBER_LIMIT:
                 return None
             return write_decimal(number + days * self._day)
-        found = self._forms.read(text)
-        if found is None or found.month is None or found.day is None:
+        plain = None if self._has_custom_form else read_plain(text)
+        found = None if plain is not None else self._forms.read(text)
+        if found is not None and found.month is not None and found.day is not None:
+            plain = date(found.year, found.month, found.day)
+        if plain is None:
             return None
         try:
-            moved = date(found.year, found.month, found.day) + timedelta(days=days)
+            moved = plain + timedelta(days=days)
         except OverflowError:
             return None
+        if found is None:
+            return moved.isoformat()
         return found.rewritten(moved.year, moved.month, moved.day, keeps_time=True)
 
 

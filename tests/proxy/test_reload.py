@@ -305,6 +305,30 @@ async def test_watch_applies_a_configmap_swap(tmp_path, health):
     assert health.refused == ()
 
 
+async def test_watch_applies_keys_of_a_mounted_secret_that_is_swapped(tmp_path, rules, health):
+    mount = tmp_path / "secret"
+    for version in ("..v1", "..v2"):
+        (mount / version).mkdir(parents=True)
+        (mount / version / "pii").write_text(key_text(version))
+    (mount / "..data").symlink_to("..v1")
+    (mount / "pii").symlink_to("..data/pii")
+    (rules / "a.yaml").write_text(ruleset(key=mount / "pii"))
+    source = RuleSource(RulesConfig(path=rules), json_depth=64, health=health, env={})
+    before = source.current.plan.rules
+
+    async with watching(source):
+        replace_link(mount / "..data", "..v2")
+        shutil.rmtree(mount / "..v1")
+        await generation(source, 2)
+
+    assert (
+        source.current.digest
+        == RuleSource(RulesConfig(path=rules), json_depth=64, health=health, env={}).current.digest
+    )
+    assert [rule.masks for rule in source.current.plan.rules] != [rule.masks for rule in before]
+    assert health.refused == ()
+
+
 async def test_watch_applies_a_directory_that_is_swapped_by_its_link(tmp_path, health):
     for version in ("v1", "v2", "v3"):
         (tmp_path / version).mkdir()
