@@ -13,6 +13,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING
 
 from wiremask.rules.collected import NUMBER
+from wiremask.rules.prf import scramble_prefixes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +29,8 @@ RESTRICTED_ZIP3 = frozenset((
 # fmt: on
 
 _ZIP = re.compile(r"[0-9]{3}|[0-9]{5}(?:-?[0-9]{4})?", re.ASCII)
+_V6_IN_FULL = re.compile(r"(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}", re.ASCII)
 _OCTETS = {str(octet): octet for octet in range(256)}
-_BLOCK = 16
-_ODD = bytes(0x30 | byte & 1 for byte in range(256))
 
 
 class ZipMask:
@@ -79,52 +79,28 @@ class IpScrambleMask:
 
     def __init__(self, mask: IpScramble) -> None:
         self._subkey = mask.subkey
-        self._v4, self._v6 = _Prefixes(32), _Prefixes(128)
 
     def mask(self, texts: Sequence[str], _: bytes, /) -> list[str | None]:
         """Masks each address: see Collected.mask."""
         addresses = [read_address(text) or (0, 0) for text in texts]
-        v4 = iter(self._scramble([number for bits, number in addresses if bits == 32], self._v4))
-        v6 = iter(self._scramble([number for bits, number in addresses if bits == 128], self._v6))
-        return [
-            write_v4(next(v4)) if bits == 32 else str(IPv6Address(next(v6))) if bits else None for bits, _ in addresses
-        ]
+        v4 = iter(self._scramble([number for bits, number in addresses if bits == 32], 4))
+        v6 = iter(self._scramble([number for bits, number in addresses if bits == 128], 16))
+        return [write_v4(next(v4)) if bits == 32 else write_v6(next(v6)) if bits else None for bits, _ in addresses]
 
-    def _scramble(self, numbers: list[int], prefixes: _Prefixes) -> list[int]:
+    def _scramble(self, numbers: list[int], size: int) -> list[int]:
         # Loaded here: only this needs it.
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415
 
         encryptor = Cipher(algorithms.AES(self._subkey), modes.ECB()).encryptor()  # noqa: S305 - a PRF on distinct blocks
-        sealed = encryptor.update(b"".join([prefixes.blocks(number) for number in numbers]))
-        size = prefixes.size
-        return [
-            number ^ int(sealed[i * size : (i + 1) * size : _BLOCK].translate(_ODD), 2)
-            for i, number in enumerate(numbers)
-        ]
-
-
-class _Prefixes:
-    """All prefixes of an address as AES blocks, made in one go: the address beside itself, once for each bit."""
-
-    def __init__(self, bits: int) -> None:
-        self.size = bits * _BLOCK
-        self._copies = sum(1 << 8 * _BLOCK * i for i in range(bits))
-        # Block i, from the left, keeps the first i bits, and sets the next: so lengths are told apart. What is behind
-        # an address of 32 bits tells its family.
-        self._kept = self._marks = 0
-        self._shift = 128 - bits
-        for i in range(bits):
-            self._kept = self._kept << 128 | ((1 << i) - 1) << 128 - i
-            mark = 1 << 127 - i
-            self._marks = self._marks << 128 | mark | (4 if bits == 32 else 0)
-
-    def blocks(self, number: int) -> bytes:
-        return ((number << self._shift) * self._copies & self._kept | self._marks).to_bytes(self.size)
+        scrambled = scramble_prefixes(encryptor, b"".join([number.to_bytes(size) for number in numbers]), size)
+        return [int.from_bytes(scrambled[at : at + size]) for at in range(0, len(scrambled), size)]
 
 
 def read_address(text: str) -> tuple[int, int] | None:
     """An address as it is usually written: 32 or 128 bits, and their number. None for a zone, a port, anything else."""
     if ":" in text:
+        if _V6_IN_FULL.fullmatch(text) is not None:
+            return 128, int("".join([group.zfill(4) for group in text.split(":")]), 16)
         try:
             return None if "%" in text else (128, int(IPv6Address(text)))
         except AddressValueError:
@@ -141,3 +117,10 @@ def read_address(text: str) -> tuple[int, int] | None:
 def write_v4(number: int) -> str:
     """An address of 32 bits."""
     return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def write_v6(number: int) -> str:
+    """An address of 128 bits, in the form of RFC 5952."""
+    digits = f"{number:032x}"
+    groups = [digits[at : at + 4].lstrip("0") for at in range(0, 32, 4)]
+    return ":".join(groups) if all(groups) else str(IPv6Address(number))

@@ -231,3 +231,53 @@ cdef int chain(encryptor, list pending, value_t* values) except -1:
             memcpy(values[number].chained, PyBytes_AS_STRING(out) + BLOCK * k, BLOCK)
         pending = [item for item in pending if item[2] > at]
     return 0
+
+
+def scramble_prefixes(encryptor, bytes addresses, Py_ssize_t size):
+    """Addresses with bit i flipped by one bit of AES of the i bits before it: one call for all bits of all addresses.
+
+    The block for bit i is those i bits, then a 1, then zeros; a 4 in its last byte tells addresses of 32 bits.
+
+    Args:
+        encryptor: AES in ECB mode.
+        addresses: `size` bytes each, one after another.
+        size: 4 or 16.
+
+    Returns:
+        As many bytes as there were.
+    """
+    cdef Py_ssize_t count = len(addresses) // size, bits = 8 * size, i, bit
+    cdef bytes blocks, sealed, out
+    cdef const uint8_t* address = <const uint8_t*>PyBytes_AS_STRING(addresses)
+    cdef const uint8_t* drawn
+    cdef uint8_t* block
+    cdef uint8_t* to
+    cdef uint8_t prefix[BLOCK]
+    if size not in (4, BLOCK) or len(addresses) % size:
+        raise ValueError("an address has 4 or 16 bytes")
+    blocks = PyBytes_FromStringAndSize(NULL, count * bits * BLOCK)
+    block = <uint8_t*>PyBytes_AS_STRING(blocks)
+    for i in range(count):
+        memset(prefix, 0, BLOCK)
+        if size == 4:
+            prefix[BLOCK - 1] = 4
+        for bit in range(bits):
+            memcpy(block, prefix, BLOCK)
+            block[bit >> 3] |= 0x80 >> (bit & 7)
+            prefix[bit >> 3] |= address[bit >> 3] & (0x80 >> (bit & 7))
+            block += BLOCK
+        address += size
+    sealed = encryptor.update(blocks)
+    if len(sealed) != len(blocks):
+        raise RuntimeError("the cipher gave too few or too many bytes")
+    out = PyBytes_FromStringAndSize(NULL, len(addresses))
+    to = <uint8_t*>PyBytes_AS_STRING(out)
+    memcpy(to, PyBytes_AS_STRING(addresses), len(addresses))
+    drawn = <const uint8_t*>PyBytes_AS_STRING(sealed)
+    for i in range(count):
+        for bit in range(bits):
+            if drawn[0] & 1:
+                to[bit >> 3] ^= 0x80 >> (bit & 7)
+            drawn += BLOCK
+        to += size
+    return out

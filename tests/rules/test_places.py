@@ -5,11 +5,13 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wiremask.rules.masks import Ip, IpScramble, Zip3
-from wiremask.rules.places import RESTRICTED_ZIP3, IpMask, IpScrambleMask, ZipMask
+from wiremask.rules.places import RESTRICTED_ZIP3, IpMask, IpScrambleMask, ZipMask, read_address, write_v6
+from wiremask.rules.prf import scramble_prefixes
 
 ZIP = ZipMask(Zip3(restricted=RESTRICTED_ZIP3, as_string=True))
 SCRAMBLE = IpScrambleMask(IpScramble(subkey=bytes(range(32))))
@@ -92,3 +94,18 @@ def test_scrambling_depends_on_the_key_and_on_nothing_beside() -> None:
 def test_takes_nothing_but_addresses(text: str) -> None:
     assert IpMask(Ip()).mask([text], b"s") == [None]
     assert SCRAMBLE.mask([text], b"s") == [None]
+
+
+@settings(max_examples=200)
+@given(number=st.integers(0, (1 << 128) - 1) | st.integers(0, 1 << 40), leading=st.booleans())
+def test_address_of_128_bits_is_read_and_written_as_the_library_does(number: int, leading: bool) -> None:
+    address = IPv6Address(number)
+
+    assert read_address(address.exploded if leading else str(address)) == (128, number)
+    assert write_v6(number) == str(address)
+
+
+def test_scrambling_takes_whole_addresses_only() -> None:
+    for addresses, size in ((b"abc", 4), (b"abcd", 5), (bytes(17), 16)):
+        with pytest.raises(ValueError, match="4 or 16 bytes"):
+            scramble_prefixes(Cipher(algorithms.AES(bytes(32)), modes.ECB()).encryptor(), addresses, size)
