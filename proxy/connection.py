@@ -260,6 +260,8 @@ class Connection:
             self.client.hold(IN_FLIGHT)
         if self._session.identity.awaits_broker:
             self.client.hold(LOGIN)
+            if self._login_timer is None or self._login_timer.when() <= self._loop.time():  # a login that began late
+                self._login_timer = self._loop.call_later(self._limits.login_seconds, self._close_if_pending)
 
     def _looked_up_for_request(self, frame: Frame, claim: Claim | None, rules: RuleSnapshot) -> None:
         self._work_request(frame, claim, rules, looked_up=True)

@@ -83,6 +83,18 @@ async def test_a_login_that_is_not_finished_in_time_ends_the_connection(is_answe
         assert closed("login timeout") == before + 1
 
 
+async def test_a_login_that_begins_late_has_the_same_time() -> None:
+    before = closed("login timeout")
+    async with proxied(login_seconds=0.2) as stage:
+        client = await stage.connect()
+        assert await client.is_silent(for_s=0.4)
+
+        await client.send(handshake_frame("PLAIN"))
+
+        assert await client.read() is None
+        assert closed("login timeout") == before + 1
+
+
 async def test_a_login_in_time_leaves_the_connection_alone() -> None:
     async with proxied(login_seconds=0.2) as stage:
         client = await stage.connect()
