@@ -250,7 +250,10 @@ class Leg(asyncio.BufferedProtocol):
             return
         if self.is_open and ENDED not in self._holds:
             self._moved += 1
-            self.transport.writelines(cast("list[bytes]", pieces))
+            if len(pieces) == 1:  # a frame that was made in one: a plain write costs half of a vectored one
+                self.transport.write(cast("bytes", pieces[0]))
+            else:
+                self.transport.writelines(cast("list[bytes]", pieces))
             if left := self.transport.get_write_buffer_size():
                 self._unwritten.append(claim or self._budget.charge(min(size_of(pieces), left), self._owner))
                 return

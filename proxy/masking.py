@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wiremask.proxy.budget import Claim
     from wiremask.rules import Failure, TopicPlan
     from wiremask.rules.observers import Observation
-    from wiremask.rules.records import PartName, Records, RecordsOutcome
+    from wiremask.rules.records import PartName, RecordCounts, Records, RecordsOutcome
 
 BATCH_MAGIC = 2
 RATIO_FREE_BYTES = 8 << 20
@@ -95,7 +95,7 @@ class Work:
         self.ratio = ratio
         self.records = records
         self.charge = charge
-        self._done: list[tuple[TopicPlan, RecordsOutcome]] = []
+        self._done: list[tuple[TopicPlan, RecordCounts]] = []
         self._observed: list[tuple[TopicPlan, list[Observation]]] = []
 
     def room_for(self, size: int) -> int:
@@ -114,8 +114,8 @@ class Work:
     def tell(self) -> None:
         """Adds it all to the metrics."""
         with metrics.TELLING:
-            for plan, outcome in self._done:
-                tell_masked(outcome, plan)
+            for plan, counts in self._done:
+                tell_masked(counts, plan)
             for plan, observations in self._observed:
                 tell_observed(observations, plan.at)
 

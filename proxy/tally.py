@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from wiremask.rules import Direction, TopicPlan
     from wiremask.rules.observers import Observation
-    from wiremask.rules.records import RecordsOutcome
+    from wiremask.rules.records import RecordCounts
 
 
 def tell_observed(observations: Iterable[Observation], at: Direction) -> None:
@@ -23,17 +23,18 @@ def tell_observed(observations: Iterable[Observation], at: Direction) -> None:
             metrics.observed_failures.counts[observation.rule, reason, at] += count
 
 
-def tell_masked(outcome: RecordsOutcome, plan: TopicPlan) -> None:
+def tell_masked(counts: RecordCounts, plan: TopicPlan) -> None:
     """Adds what became of the records of one batch; the caller holds `metrics.TELLING`."""
     at = plan.at
-    for _, part in outcome.parts:
-        for tally, count in ((metrics.masked_values, part.changed), (metrics.unreadable_values, part.unreadable)):
-            if count:
-                tally.counts[at] += count
-        for rule, count in zip(plan.rules, part.masked, strict=True):
+    for changed, unreadable, masked in counts.parts:
+        if changed:
+            metrics.masked_values.counts[at] += changed
+        if unreadable:
+            metrics.unreadable_values.counts[at] += unreadable
+        for rule, count in zip(plan.rules, masked, strict=True):
             if count:
                 metrics.masked_fields.counts[rule.name, at] += count
-    for _, failure in outcome.failures:
+    for _, failure in counts.failures:
         if at == "produce":
             metrics.refused_values.counts[at] += 1
         else:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from array import array
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from array import array
 
     from typing_extensions import Buffer
 
     from wiremask.rules.outcome import Failure, Outcome
 
 PartName = Literal["value", "key", "headers"]
-
-_NONE = array("i")
 
 
 class Records(Protocol):
@@ -42,6 +39,18 @@ class Records(Protocol):
         ...
 
 
+class RecordCounts(NamedTuple):
+    """What is counted of a batch. A tuple, because one is made for each.
+
+    Attributes:
+        parts: for each part that rules mask, records that changed and that could not be read, and leaves by rule.
+        failures: see RecordsOutcome.
+    """
+
+    parts: list[tuple[int, int, array[int]]]
+    failures: list[tuple[PartName, Failure]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordsOutcome:
     """What becomes of the records of a batch; a part that no rule masks has no outcome."""
@@ -51,18 +60,23 @@ class RecordsOutcome:
     headers: Outcome | None = None
 
     @property
-    def parts(self) -> Iterator[tuple[PartName, Outcome]]:
+    def parts(self) -> list[tuple[PartName, Outcome]]:
         """The outcomes that there are."""
+        parts: list[tuple[PartName, Outcome]] = []
         if self.value is not None:
-            yield "value", self.value
+            parts.append(("value", self.value))
         if self.key is not None:
-            yield "key", self.key
+            parts.append(("key", self.key))
         if self.headers is not None:
-            yield "headers", self.headers
+            parts.append(("headers", self.headers))
+        return parts
 
-    def counts(self) -> RecordsOutcome:
-        """The same without the masked bytes, for who only counts."""
-        return RecordsOutcome(**{part: replace(outcome, values=b"", spans=_NONE) for part, outcome in self.parts})
+    def counts(self) -> RecordCounts:
+        """What there is to count of it, without the masked bytes."""
+        return RecordCounts(
+            parts=[(outcome.changed, outcome.unreadable, outcome.masked) for _, outcome in self.parts],
+            failures=self.failures,
+        )
 
     @property
     def is_unchanged(self) -> bool:
@@ -72,8 +86,11 @@ class RecordsOutcome:
     @property
     def failures(self) -> list[tuple[PartName, Failure]]:
         """The first failure of each record that has one, in order."""
+        failed = [(part, outcome) for part, outcome in self.parts if outcome.failures]
+        if not failed:
+            return []
         first: dict[int, tuple[PartName, Failure]] = {}
-        for part, outcome in self.parts:
+        for part, outcome in failed:
             for failure in outcome.failures:
                 first.setdefault(failure.index, (part, failure))
         return [first[index] for index in sorted(first)]
