@@ -11,7 +11,7 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 
 from wiremask.protocol.batch import Batch, read_header, split_batches
 from wiremask.protocol.errors import InvalidRecords
-from wiremask.proxy import masking
+from wiremask.proxy import masking, metrics
 from wiremask.proxy.budget import Budget
 from wiremask.proxy.masking import Pieces, RecordsRefused, Work, mask_fetched, mask_produced
 from wiremask.rules import Direction, TopicPlan, compile_ruleset
@@ -177,3 +177,31 @@ def test_batch_stays_as_it_is_if_no_part_of_it_changes() -> None:
     assert mask_produced(memoryview(records), compiled(ALL_PARTS, "produce"), work()) is None
     assert mask_fetched(memoryview(records), compiled(ALL_PARTS, "fetch"), work()) is None
     assert len(split_batches(records, partial_tail=False)) == 1
+
+
+def test_metrics_tell_what_was_masked_omitted_and_only_observed() -> None:
+    rule = ALL_PARTS + ", onUnreadable: omit"
+    observing = "  - {name: o, topics: [t], at: [fetch], mode: observe, value: {fields: [{path: $.b, mask: redact}]}}\n"
+    text = START + f"  - {{name: r, topics: [t], at: [fetch], {rule}}}\n" + observing
+    plan = compile_ruleset({"r": text}, lambda _: "").match("t", "fetch")
+    assert plan is not None
+    before = counts()
+    doing = work()
+
+    mask_fetched(memoryview(batch([*ROWS, Row(5, None, b"{", [])])), plan, doing)
+    doing.tell()
+
+    told = {key: count - before.get(key, 0) for key, count in counts().items() if count != before.get(key, 0)}
+    assert told == {
+        ("r", "fetch"): 6,
+        "unreadable": 1,
+        ("o", "$.b", "fetch"): 1,
+        ("o", "unreadable", "fetch"): 1,
+    }
+
+
+def counts() -> dict[object, int]:
+    tallies = (
+        metrics.masked_fields, metrics.omitted_records, metrics.observed_fields, metrics.observed_failures
+    )  # fmt: skip
+    return {key: count for tally in tallies for key, count in tally.counts.items()}
