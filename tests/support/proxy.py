@@ -229,10 +229,10 @@ class ProxyProcess:
         (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
         return int(line.split()[1]) * 1024
 
-    def change_rules(self, text: str, *, outcome: str = "applied") -> None:
-        """Replaces the rule file and waits until the proxy has counted a reload with that outcome."""
+    def change_rules(self, text: str, *, outcome: str = "applied", name: str = "rules.yaml") -> None:
+        """Replaces (or adds, under another name) the rule file and waits until the proxy has counted a reload with that outcome."""
         before = self.metric("wiremask_ruleset_reloads_total", outcome=outcome)
-        self.rules.write(text)
+        self.rules.write(text, name=name)
         eventually(
             lambda: self.metric("wiremask_ruleset_reloads_total", outcome=outcome) > before, what=f"a reload {outcome}"
         )
