@@ -80,6 +80,11 @@ class Act:
         return isinstance(self.mask, Drop) or (isinstance(self.mask, Nullify | Fixed) and self.mask.whole)
 
     @property
+    def detects(self) -> bool:
+        """Whether it masks what it finds in texts, and leaves the rest of them to others."""
+        return self.field is not None and bool(self.field.detect)
+
+    @property
     def patterns(self) -> tuple[TopicPattern, ...]:
         """The topic patterns of its rule of which something is left."""
         topics = self.rule.topics
@@ -145,6 +150,8 @@ class Act:
 
     def goes_before(self, other: Act) -> bool:
         """Whether it may take a leaf from another that selects it too."""
+        if self.detects and not other.detects:
+            return False
         if self.order < other.order:
             # Who takes an object whole takes it from those that come before it and name something in it.
             return not other.takes_whole or may_hold(self.path, other.path)

@@ -60,7 +60,7 @@ def attribute(rules: Sequence[Rule], at: Direction, value: bytes, *, json_depth:
         replace(
             rule,
             on_unreadable="reject",
-            fields=tuple(replace(field, mask=_mark(field.mask, f"{marker}{next(numbers)}")) for field in rule.fields),
+            fields=tuple(replace(field, mask=_mark(field.mask, f"{marker}{next(numbers)}.")) for field in rule.fields),
         )
         for rule in rules
     ]
@@ -104,5 +104,7 @@ def _marks(shown: object, marker: str, path: str) -> Iterator[tuple[str, int]]:
     elif isinstance(shown, list):
         for index, inner in enumerate(shown):
             yield from _marks(inner, marker, f"{path}[{index}]")
-    elif isinstance(shown, str) and shown.startswith(marker):
-        yield path, int(shown.removeprefix(marker))
+    elif isinstance(shown, str):
+        # More than one where detectors found something, with the rest of the text around.
+        for number in dict.fromkeys(re.findall(rf"{marker}([0-9]+)\.", shown)):
+            yield path, int(number)

@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING
 
 from wiremask.rules.casefold import fold
 from wiremask.rules.errors import RulesClash
-from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify, OnUnmaskable
+from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify, OnUnmaskable, Search
 from wiremask.rules.selector import Index, Name, Path, Slice, Wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from wiremask.rules.detectors import Detector
 
 STATES_LIMIT = 4096
 TRANSITIONS_LIMIT = 1 << 18
@@ -47,20 +49,23 @@ class Selection:
         rule: index of the rule that the field belongs to, for counts and failures.
         on_unmaskable: what to do with a leaf of a type that the mask does not take.
         when: number of the condition that must hold of the value; None for a selection that always acts.
+        detect: what is masked in the leaves that the path selects; () for the leaves themselves. `detection.weave`
+            makes selections without it.
     """
 
     path: Path
-    mask: Mask
+    mask: Mask | Search
     rule: int
     on_unmaskable: OnUnmaskable = "reject"
     when: int | None = None
+    detect: tuple[Detector, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
     """What is done to a node: selections that differ only in their path share one."""
 
-    mask: Mask
+    mask: Mask | Search
     rule: int
     on_unmaskable: OnUnmaskable
     when: int | None = None

@@ -30,7 +30,8 @@ class EmbeddedMask:
         from wiremask.rules.jsonmask import JsonMasker  # noqa: PLC0415 - it imports this module
 
         selections = [
-            Selection(path=field.path, mask=field.mask, rule=0, on_unmaskable=on_unmaskable) for field in mask.fields
+            Selection(path=field.path, mask=field.mask, rule=0, on_unmaskable=on_unmaskable, detect=field.detect)
+            for field in mask.fields
         ]
         self._is_base64 = mask.base64
         self._masker = JsonMasker(selections, rules=1, depth_limit=depth_limit, topic=topic)

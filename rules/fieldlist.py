@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wiremask.rules.datakinds import read_data
+from wiremask.rules.detectors import name_of
+from wiremask.rules.detectwords import TWICE_FAULT, fault_in_text, read_detect, text_of
 from wiremask.rules.idempotence import fault_when_repeated
 from wiremask.rules.masks import Drop, Embedded, Fixed, Keep, Mask, Nullify
 from wiremask.rules.maskwords import read_mask
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 
 FIELD = Words(
     of="a field",
-    known=("path", "mask", "ignoreCase", "data", "onMissing", "embedded", "fields", "unlisted"),
-    later=("detect",),
+    known=("path", "detect", "mask", "ignoreCase", "data", "onMissing", "embedded", "fields", "unlisted"),
 )
 EMBEDDED = ("json", "base64-json")
 EMBEDDED_DEPTH = 4
@@ -81,9 +82,6 @@ class FieldReader:
         if members is None:
             return None
         detect = member(members, "detect")
-        if detect is not None:
-            for item in read_items(detect, "`detect` is a list of detectors", self.faults) or ():
-                read_text(item, "a detector is a word", self.faults)
         path_node = member(members, "path")
         if (path_node is None) == (detect is None):
             self.faults.add(
@@ -93,6 +91,8 @@ class FieldReader:
         data = self._data(members)
         required = self._required(members, path)
         mask = self._mask(node, members)
+        if detect is not None:
+            return self._detect(detect, mask, data, members)
         if path is None or mask is None or path_node is None:
             return None
         if not path and isinstance(mask[0], Drop):
@@ -108,6 +108,24 @@ class FieldReader:
             required=required,
         )
         return Placed(field=field, path=path_node.mark, mask=mask[1])
+
+    def _detect(
+        self, node: Node, mask: tuple[Mask, Mark] | None, data: Data | None, members: dict[str, Entry]
+    ) -> Placed | None:
+        """A field with detectors: they look at all that no field before it decides."""
+        detect = read_detect(node, self.ground.patterns, self.faults)
+        for key in ("ignoreCase", "onMissing", "embedded"):
+            if key in members:
+                self.faults.add(members[key].mark, f"`{key}` goes with `path`; delete it")
+                return None
+        if detect is None or mask is None:
+            return None
+        fault = fault_in_text(mask[0], detect)
+        if fault is not None:
+            self.faults.add(mask[1], fault)
+            return None
+        field = Field(path=(), text=text_of(detect), mask=mask[0], detect=detect, mark=node.mark, data=data)
+        return Placed(field=field, path=node.mark, mask=mask[1])
 
     def _case(self, members: dict[str, Entry]) -> bool:
         node = member(members, "ignoreCase")
@@ -189,6 +207,9 @@ class FieldReader:
         paths = [placed.field.path for placed in fields]
         for placed in fields:
             field = placed.field
+            if field.detect:
+                self._check_detect(placed, lines)
+                continue
             form = canonical(field.path)
             if form in lines:
                 what = "all is listed by `$`" if field.text == UNLISTED else "this path stands already"
@@ -201,3 +222,14 @@ class FieldReader:
                 self.faults.add(placed.mask, fault)
             if self.ground.undo is not None and is_reversible(field.mask):
                 self.faults.add(placed.mask, self.ground.undo)
+
+    def _check_detect(self, placed: Placed, lines: dict[object, int]) -> None:
+        for detector in placed.field.detect:
+            if detector in lines:
+                self.faults.add(
+                    placed.path,
+                    f"`{name_of(detector)}` stands already in line {lines[detector]} of the rule; delete one",
+                )
+            lines.setdefault(detector, placed.path.line)
+        if self.ground.twice:
+            self.faults.add(placed.mask, TWICE_FAULT)

@@ -13,6 +13,7 @@ from wiremask.rules.shape import Words, member, read_members, read_word
 from wiremask.rules.traits import is_deterministic, with_path
 
 if TYPE_CHECKING:
+    from wiremask.rules.detectwords import PatternBook
     from wiremask.rules.errors import Faults
     from wiremask.rules.keyring import KeyRing
     from wiremask.rules.rule import Format
@@ -39,6 +40,7 @@ class Ground:
         produces: the rule acts at produce.
         ignore_case: whether names compare without regard to case, where a field does not say.
         keys: those that the ruleset declares.
+        patterns: likewise.
         faults: takes what is wrong.
     """
 
@@ -47,6 +49,7 @@ class Ground:
     produces: bool
     ignore_case: bool
     keys: KeyRing
+    patterns: PatternBook
     faults: Faults
 
 

@@ -49,9 +49,9 @@ static int add_find(finds_t *finds, size_t from, size_t to, uint32_t kind)
 }
 
 /* Sorts the finds, and makes one of those that overlap: were the later one left out, the rest of it would stay in clear.
- * It gets the kind of the lowest rank among them. Each comes near to its place already: a find is added when its sign
+ * It gets the lowest kind among them, which the caller has made ranks of. Each comes near to its place already: a find is added when its sign
  * is seen, and signs come in order. */
-static void merge_finds(finds_t *finds, const uint32_t *ranks)
+static void merge_finds(finds_t *finds)
 {
     find_t *items = finds->items;
     size_t kept = 0;
@@ -68,7 +68,7 @@ static void merge_finds(finds_t *finds, const uint32_t *ranks)
             continue;
         }
         if (items[i].to > last->to) last->to = items[i].to;
-        if (ranks[items[i].kind] < ranks[last->kind]) last->kind = items[i].kind;
+        if (items[i].kind < last->kind) last->kind = items[i].kind;
     }
     if (finds->count) finds->count = kept + 1;
 }

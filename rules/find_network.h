@@ -163,11 +163,15 @@ static int check_ipv6(subject_t *s, size_t at, size_t *from, size_t *to)
     while (end < s->length && end - start <= IPV6_BYTES &&
            (has_class(s->text[end], CLASS_HEX) || s->text[end] == ':' || s->text[end] == '.'))
         end++;
-    if (class_before(s, start, CLASS_ALNUM) || byte_before(s, start, '.') || byte_before(s, start, '_')) return 0;
     if (class_at(s, end, CLASS_ALNUM) || byte_at(s, end, '_')) return 0;
     while (end > at + 1 && s->text[end - 1] == '.') end--; /* of a sentence */
     if (end > at && s->text[end - 1] == ':' && !(end > 1 && s->text[end - 2] == ':')) end--;
-    if (end - start > IPV6_BYTES || !is_ipv6(s, start, end)) return 0;
+    int joined = class_before(s, start, CLASS_ALNUM) || byte_before(s, start, '.') || byte_before(s, start, '_');
+    if (joined || end - start > IPV6_BYTES || !is_ipv6(s, start, end)) {
+        /* Perhaps a label stands before it, such as `id:`. */
+        while (start < end && s->text[start] != ':') start++;
+        if (++start >= end || end - start > IPV6_BYTES || !is_ipv6(s, start, end)) return 0;
+    }
     *from = start;
     *to = end;
     return 1;
@@ -182,7 +186,11 @@ static int check_mac(subject_t *s, size_t at, size_t *from, size_t *to)
     for (size_t i = start; i < end; i++)
         if ((i - start) % 3 == 2 ? s->text[i] != sign : !has_class(s->text[i], CLASS_HEX)) return 0;
     if (class_before(s, start, CLASS_ALNUM) || class_at(s, end, CLASS_ALNUM)) return 0;
-    if (joined_before(s, start, sign, CLASS_ALNUM) || joined_at(s, end, sign, CLASS_ALNUM)) return 0;
+    if (joined_at(s, end, sign, CLASS_ALNUM)) return 0;
+    /* One more pair before is no address; a label is, such as `id:`. */
+    if (joined_before(s, start, sign, CLASS_HEX) && class_before(s, start - 2, CLASS_HEX) &&
+        !class_before(s, start - 3, CLASS_ALNUM))
+        return 0;
     *from = start;
     *to = end;
     return 1;

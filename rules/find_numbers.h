@@ -25,6 +25,44 @@ static int is_card(const uint8_t *digits, size_t count)
     return sum % 10 == 0;
 }
 
+/* The digits of a number that is whole, whatever its form: 4111111111111111, 4111111111111111.0, 4.111111111111111e15.
+ * Returns how many there are; 0 for no whole number, one with a sign, and one of more than 19 digits. */
+static size_t whole_digits(const uint8_t *p, const uint8_t *end, uint8_t digits[20])
+{
+    size_t count = 0, point = 0, exponent = 0;
+    int in_fraction = 0;
+    for (; p < end && (*p | 0x20) != 'e'; p++) {
+        if (*p == '-') return 0;
+        if (*p == '.') {
+            in_fraction = 1;
+            continue;
+        }
+        if (count < 20) digits[count++] = *p;
+        else if (!in_fraction || *p != '0') return 0;
+        point += (size_t)!in_fraction;
+    }
+    if (p < end) {
+        if (*++p == '-') return 0;
+        if (*p == '+') p++;
+        for (; p < end && exponent < 100; p++) exponent = exponent * 10 + (size_t)(*p - '0');
+    }
+    size_t whole = point + exponent;
+    while (count > whole && digits[count - 1] == '0') count--;
+    if (count > whole || whole > 19) return 0;
+    while (count < whole) digits[count++] = '0';
+    return count;
+}
+
+/* Whether a JSON number is that of a card. */
+static int is_card_number(const uint8_t *p, const uint8_t *end)
+{
+    uint8_t digits[20];
+    if (end - p < 13 && (end - p < 4 || (memchr(p, 'e', (size_t)(end - p)) == NULL && memchr(p, 'E', (size_t)(end - p)) == NULL)))
+        return 0;
+    size_t count = whole_digits(p, end, digits);
+    return count >= 13 && is_card(digits, count);
+}
+
 /* Digits within a hexadecimal token, such as a digest, are no card: what stands beside them decides. */
 static int in_hex_token(const subject_t *s, size_t from, size_t to)
 {

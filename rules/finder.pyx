@@ -26,11 +26,9 @@ cdef extern from "find_text.h" nogil:
         const uint8_t* name
         size_t name_length
 
-    int is_card(const uint8_t* digits, size_t count)
-
 
 cdef extern from "find_numbers.h" nogil:
-    pass
+    int is_card_number_ "is_card_number"(const uint8_t* p, const uint8_t* end)
 
 
 cdef extern from "find_network.h" nogil:
@@ -59,6 +57,12 @@ cdef extern from "find_scan.h" nogil:
 
 if FIND_KINDS != len(DETECTORS):
     raise ImportError("finder is not compiled for these detectors")
+
+
+def is_card_number(bytes number):
+    """Whether a JSON number, as it is written, is that of a card."""
+    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(number)
+    return bool(is_card_number_(begin, begin + len(number)))
 
 
 cdef class Finder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wiremask.rules.casefold import fold
+from wiremask.rules.detectwords import TWICE_FAULT, fault_in_text, read_detect
 from wiremask.rules.formatchecks import fault_of_header
 from wiremask.rules.globs import GLOB_CHARACTERS, PatternInvalid, read_glob
 from wiremask.rules.idempotence import fault_when_repeated
@@ -15,11 +16,12 @@ from wiremask.rules.source import Node, Scalar, place_in
 from wiremask.rules.traits import is_reversible, with_path
 
 if TYPE_CHECKING:
+    from wiremask.rules.detectors import Detector
     from wiremask.rules.errors import Faults
     from wiremask.rules.fields import Ground
     from wiremask.rules.maskwords import ReadMask
 
-HEADER = Words(of="a header", known=("name", "mask", "ignoreCase"), required=("name", "mask"))
+HEADER = Words(of="a header", known=("name", "detect", "mask", "ignoreCase"), required=("name", "mask"))
 NAME_LIMIT_CHARACTERS = 256
 
 
@@ -34,24 +36,30 @@ def read_headers(node: Node, ground: Ground) -> tuple[HeaderField, ...] | None:
         mask = None if mask_node is None else read_mask(mask_node, keys, faults)
         case = member(members, "ignoreCase")
         ignore_case = ground.ignore_case if case is None else read_switch(case, "ignoreCase", faults) is True
-        header = None if name is None or mask is None else _read_header(name, mask, ignore_case, faults)
-        if header is None or mask is None:
+        detect_node = member(members, "detect")
+        detect = () if detect_node is None else read_detect(detect_node, ground.patterns, faults)
+        if name is None or mask is None or detect is None:
+            continue
+        header = _read_header(name, mask, ignore_case, detect, faults)
+        if header is None:
             continue
         if header.text in found:
             line = found[header.text].mark.line
             faults.add(header.mark, f"this name stands already in line {line} of the rule; delete one of the two")
         found.setdefault(header.text, header)
-        fault = fault_of_header(mask.mask)
+        fault = fault_in_text(mask.mask, detect) if detect else fault_of_header(mask.mask)
         if fault is None and ground.undo is not None and is_reversible(mask.mask):
             fault = ground.undo
         if fault is None and ground.twice:
-            fault = fault_when_repeated(mask.mask, (), ())
+            fault = TWICE_FAULT if detect else fault_when_repeated(mask.mask, (), ())
         if fault is not None:
             faults.add(mask.mark, fault)
     return tuple(found.values()) if len(faults.found) == before else None
 
 
-def _read_header(node: Node, mask: ReadMask, ignore_case: bool, faults: Faults) -> HeaderField | None:
+def _read_header(
+    node: Node, mask: ReadMask, ignore_case: bool, detect: tuple[Detector, ...], faults: Faults
+) -> HeaderField | None:
     text = read_text(node, "`name` is the name of a header or a glob", faults, limit=NAME_LIMIT_CHARACTERS)
     if text is None or not isinstance(node, Scalar):
         return None
@@ -63,7 +71,7 @@ def _read_header(node: Node, mask: ReadMask, ignore_case: bool, faults: Faults) 
             faults.add(place_in(node, error.offset), error.message)
             return None
     bound = with_path(mask.mask, f"header {text}")
-    return HeaderField(text=text, regex=regex, ignore_case=ignore_case, mask=bound, mark=node.mark)
+    return HeaderField(text=text, regex=regex, ignore_case=ignore_case, detect=detect, mask=bound, mark=node.mark)
 
 
 def _take_any(_: str, __: int) -> None:

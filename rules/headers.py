@@ -37,6 +37,16 @@ class HeaderEntry:
     on_unmaskable: OnUnmaskable
 
 
+def _select(entry: HeaderEntry) -> Selection:
+    return Selection(
+        path=(),
+        mask=entry.field.mask,
+        rule=entry.rule,
+        on_unmaskable=entry.on_unmaskable,
+        detect=entry.field.detect,
+    )
+
+
 class HeaderMasker:
     """Masks headers; the first entry that matches a name decides, also with `keep`."""
 
@@ -45,11 +55,7 @@ class HeaderMasker:
         self._rules = setting.rules
         self._limit = setting.output_limit_bytes
         self._maskers = [
-            None
-            if isinstance(entry.field.mask, Keep | Drop)
-            else TextMasker(
-                [Selection(path=(), mask=entry.field.mask, rule=entry.rule, on_unmaskable=entry.on_unmaskable)], setting
-            )
+            None if isinstance(entry.field.mask, Keep | Drop) else TextMasker([_select(entry)], setting)
             for entry in entries
         ]
 

@@ -21,7 +21,7 @@ typedef struct arena {
     void *owner;
 } arena_t;
 
-typedef enum { LEAF_STRING, LEAF_NUMBER, LEAF_BOOLEAN, NO_LEAF } leaf_t;
+typedef enum { LEAF_STRING, LEAF_NUMBER, LEAF_BOOLEAN, LEAF_SPAN /* a part of a string */, NO_LEAF } leaf_t;
 
 /* One leaf of a collected mask: its output is still to come, and stands nowhere in the output yet. */
 typedef struct {
@@ -31,6 +31,8 @@ typedef struct {
     uint32_t action;
     uint32_t value;               /* index of the value */
     leaf_t leaf;
+    uint32_t name_length;         /* the name of the member, as written, stands before the input if it will be searched */
+    uint32_t acting;              /* a bit for each find of its search that acts on the value */
 } job_t;
 
 /* Leaves that a rule masked in a value that has jobs, to be taken back if one of them fails. */
@@ -79,6 +81,11 @@ typedef struct {
     fault_t unmaskable; /* the first of the value at hand */
     int32_t unmaskable_rule;
     uint32_t value;
+    const uint8_t *end;            /* of the value at hand */
+    const uint8_t *member;         /* the name of the member at hand, as written */
+    size_t member_length;
+    const uint8_t *suspects;       /* for each value, whether a pattern of the ruleset may have a match in it */
+    finds_t finds;                 /* in the string at hand */
     int64_t changed;
     int64_t unreadable;
     int32_t marker;     /* where the marker stands in the output; -1 before it is needed */
@@ -367,14 +374,34 @@ static fault_t mask_hash(
     return FAULT_NONE;
 }
 
+/* A bit for each find of a search whose condition holds. */
+static uint32_t acting_finds(const walk_t *walk, const action_t *action)
+{
+    const search_t *search = walk->program->searches + action->search;
+    uint32_t acting = 0;
+    for (uint32_t i = 0; i < search->founds_count; i++) {
+        int32_t when = walk->program->founds[search->founds + i].when;
+        if (when < 0 || walk->conditions[when]) acting |= UINT32_C(1) << i;
+    }
+    return acting;
+}
+
 /* Collected: the decoded text goes to the inputs, and nothing stands in its place until all outputs are known. */
 static fault_t mask_collected(
     walk_t *walk, const action_t *action, leaf_t leaf, const uint8_t *from, const uint8_t *to, const uint8_t *text,
     const uint8_t *stop, unsigned form)
 {
     const uint8_t *input;
-    size_t length;
-    fault_t fault = decode_input(walk, text, stop, form, &input, &length);
+    size_t length, name_length = 0;
+    fault_t fault = FAULT_NONE;
+    if (action->search != NO_SEARCH && walk->member_length) {
+        name_length = walk->member_length;
+        fault = reserve(&walk->inputs, name_length);
+        if (UNLIKELY(fault)) return fault;
+        memcpy(walk->inputs.data + walk->inputs.length, walk->member, name_length);
+        walk->inputs.length += name_length;
+    }
+    fault = decode_input(walk, text, stop, form, &input, &length);
     if (!fault) fault = reserve(&walk->jobs, sizeof(job_t));
     if (!fault) fault = splice(walk, from, to, 0);
     if (UNLIKELY(fault)) return fault;
@@ -387,6 +414,8 @@ static fault_t mask_collected(
         .action = (uint32_t)(action - walk->program->actions),
         .value = walk->value,
         .leaf = leaf,
+        .name_length = (uint32_t)name_length,
+        .acting = action->search == NO_SEARCH ? 0 : acting_finds(walk, action),
     };
     memcpy(walk->jobs.data + walk->jobs.length, &job, sizeof job);
     walk->jobs.length += sizeof job;
@@ -436,6 +465,10 @@ static fault_t mask_text(
     }
 }
 
+/* Masks what is found in one leaf: json_search.h has it. */
+static fault_t search_leaf(
+    walk_t *walk, const action_t *action, leaf_t leaf, const uint8_t *from, const uint8_t *to, unsigned form);
+
 /* Masks one leaf [from, to), quotes included. null and dropped leaves never come here. */
 static fault_t mask_leaf(
     walk_t *walk, const action_t *action, leaf_t leaf, const uint8_t *from, const uint8_t *to, unsigned form)
@@ -452,6 +485,7 @@ static fault_t mask_leaf(
     case MASK_NULLIFY:
         fault = replace(walk, from, to, "null", 4);
         break;
+    case MASK_SEARCH: return search_leaf(walk, action, leaf, from, to, form);
     default:
         if (leaf == LEAF_STRING || (leaf == LEAF_NUMBER && action->takes_numbers)) {
             fault = mask_text(walk, action, leaf, from, to, form);

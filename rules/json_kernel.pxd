@@ -4,6 +4,39 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 
+cdef extern from "find_list.h" nogil:
+    enum:
+        FIND_KINDS
+    ctypedef struct find_t:
+        pass
+    ctypedef struct finds_t:
+        find_t* items
+
+
+cdef extern from "find_tables.h" nogil:
+    pass
+
+
+cdef extern from "find_text.h" nogil:
+    pass
+
+
+cdef extern from "find_numbers.h" nogil:
+    pass
+
+
+cdef extern from "find_network.h" nogil:
+    pass
+
+
+cdef extern from "find_secrets.h" nogil:
+    pass
+
+
+cdef extern from "find_scan.h" nogil:
+    pass
+
+
 # Each header is named where it declares something, so that a change of it is seen when the extension is built.
 cdef extern from "json_text.h" nogil:
     ctypedef enum fault_t:
@@ -33,6 +66,7 @@ cdef extern from "json_program.h" nogil:
         MASK_PATTERN
         MASK_HASH
         MASK_COLLECTED
+        MASK_SEARCH
         MASK_KEEP
         MASK_CHOICE
     ctypedef enum hash_form_t:
@@ -52,9 +86,16 @@ cdef extern from "json_program.h" nogil:
         piece_t wide_separators
         hmac_t hmac
         hash_form_t hash_form
-        uint32_t hash_length, collected
+        uint32_t hash_length, collected, search
         int32_t when
         uint32_t choices, choices_count
+    ctypedef struct found_t:
+        uint32_t kinds, action
+        int32_t when
+    ctypedef struct search_t:
+        uint32_t founds, founds_count, wanted
+        uint32_t* ranks
+        uint8_t conditional, patterns
     ctypedef struct slot_t:
         uint32_t hash, target
         piece_t name
@@ -85,6 +126,8 @@ cdef extern from "json_program.h" nogil:
         cased_t* cased
         fold_t* folds
         action_t* actions
+        found_t* founds
+        search_t* searches
         uint32_t* choices
         uint8_t* pool
         uint32_t folds_count, start, rules, conditions, depth_limit, name_limit, fold_limit
@@ -92,6 +135,7 @@ cdef extern from "json_program.h" nogil:
         piece_t marker, redacted, zero, no
 
     uint32_t NO_NAME
+    uint32_t NO_SEARCH
     uint32_t CASED
     uint32_t PICKED
     int64_t NO_BOUND
@@ -107,9 +151,11 @@ cdef extern from "json_emit.h" nogil:
     ctypedef enum leaf_t:
         LEAF_STRING
         LEAF_NUMBER
+        LEAF_SPAN
     ctypedef struct job_t:
         uint32_t input, input_length, source, source_length, output, action, value
         leaf_t leaf
+        uint32_t name_length, acting
     ctypedef struct tally_t:
         uint32_t value, rule
         int64_t count
@@ -128,11 +174,17 @@ cdef extern from "json_emit.h" nogil:
         int64_t* masked
         int64_t* pending
         uint32_t* touched
+        const uint8_t* suspects
+        finds_t finds
         int64_t changed, unreadable
         int32_t marker
 
     int grow_by_realloc(arena_t* arena, size_t room)
     fault_t reserve(arena_t* arena, size_t more)
+
+
+cdef extern from "json_search.h" nogil:
+    pass
 
 
 cdef extern from "json_walk.h" nogil:

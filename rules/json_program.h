@@ -5,6 +5,7 @@
 #ifndef WIREMASK_JSON_PROGRAM_H
 #define WIREMASK_JSON_PROGRAM_H
 
+#include "find_list.h"
 #include "json_text.h"
 #include "sha256.h"
 
@@ -18,6 +19,7 @@ typedef enum {
     MASK_PATTERN,
     MASK_HASH,
     MASK_COLLECTED,
+    MASK_SEARCH, /* what detectors find in a leaf, each by its own action */
     MASK_KEEP,  /* nothing is done, and no later choice counts */
     MASK_CHOICE /* one of several actions, by what holds of the value */
 } mask_kind_t;
@@ -46,9 +48,28 @@ typedef struct {
     hash_form_t hash_form;
     uint32_t hash_length;      /* characters that are kept */
     uint32_t collected;        /* index of the collected mask */
+    uint32_t search;           /* index of its search, or NO_SEARCH */
     int32_t when;              /* the condition that must hold; -1 for none */
     uint32_t choices, choices_count; /* choice: pieces of program_t.choices, in order of precedence */
 } action_t;
+
+#define NO_SEARCH UINT32_MAX
+
+/* What some detectors find, and its action. */
+typedef struct {
+    uint32_t kinds; /* a bit for each built-in detector */
+    uint32_t action;
+    int32_t when;   /* the condition that must hold; -1 for none */
+} found_t;
+
+/* All that a leaf is searched for. */
+typedef struct {
+    uint32_t founds, founds_count; /* in program_t.founds, in order of precedence */
+    uint32_t wanted;               /* all their kinds */
+    uint32_t ranks[FIND_KINDS];    /* by kind, the position of the first that has it */
+    uint8_t conditional;           /* some of them have conditions: `wanted` and `ranks` are not to be used */
+    uint8_t patterns;              /* some of them have patterns, which are not run here */
+} search_t;
 
 typedef struct {
     uint32_t hash;
@@ -113,6 +134,8 @@ typedef struct {
     cased_t *cased;
     fold_t *folds;       /* by code */
     action_t *actions;
+    found_t *founds;
+    search_t *searches;
     uint32_t *choices;   /* actions */
     uint8_t *pool;
     uint32_t folds_count;

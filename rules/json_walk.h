@@ -8,6 +8,7 @@
 
 #include "json_count.h"
 #include "json_emit.h"
+#include "json_search.h"
 
 /* Turns a choice into the action that is chosen; without one the leaf at hand is done with. */
 #define CHOOSE(leaf_kind, text_form)                                          \
@@ -147,6 +148,8 @@ member: { /* p is at the first byte of a member */
     if (UNLIKELY(*p != '"')) return FAULT_UNEXPECTED_BYTE;
     p = read_string(name, end, &form, &fault);
     if (UNLIKELY(p == NULL)) return fault;
+    walk->member = name;
+    walk->member_length = (size_t)(p - name);
     state = top->state;
     if (state->lengths == 0) {
         state = program->states + state->fallback;
@@ -204,6 +207,8 @@ static fault_t mask_value(walk_t *walk, const uint8_t *begin, const uint8_t *end
     size_t start = walk->output.length, jobs = walk->jobs.length;
     walk->begin = walk->copied = begin;
     walk->spliced = 0;
+    walk->end = end;
+    walk->member_length = 0;
     if (UNLIKELY(walk->program->counts)) {
         fault_t fault = count_elements(walk, begin, end);
         if (UNLIKELY(fault)) return fault;

@@ -3,19 +3,22 @@
 
 A batch goes through the walk without the GIL, after which collected masks are called, once each, and the values put
 together with their outputs. `json_text.h` reads JSON, `json_program.h` holds the tables (`jsonprogram.pyx` makes them),
-`json_emit.h` writes what is masked, `json_walk.h` joins them.
+`json_emit.h` writes what is masked, `json_search.h` masks what detectors find, `json_walk.h` joins them.
 """
 
 from array import array as new_array
 
 from wiremask.rules.collected import BySubject
 from wiremask.rules.automaton import build
+from wiremask.rules.detection import weave
 from wiremask.rules.masks import REDACTED
 from wiremask.rules.outcome import Detail, Failure, MaskedTooLarge, Outcome, Reason
+from wiremask.rules.searchmask import Leaf, SearchMask
 
 from cpython.array cimport array, clone
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport PyObject
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
@@ -27,6 +30,8 @@ from wiremask.rules.json_kernel cimport (
     FAULT_NONE,
     FAULT_TOO_LARGE,
     LEAF_NUMBER,
+    LEAF_SPAN,
+    NO_SEARCH,
     action_t,
     arena_t,
     failure_t,
@@ -34,6 +39,7 @@ from wiremask.rules.json_kernel cimport (
     frame_t,
     grow_by_realloc,
     job_t,
+    leaf_t,
     mask_batch,
     read_number,
     reserve,
@@ -114,7 +120,7 @@ cdef class JsonMasker:
             raise ValueError("a selection asks for no condition that there is")
         self.output_limit = output_limit_bytes
         self.program = build_program(
-            build(selections), rules, conditions, depth_limit, on_unreadable == "redact", marker, topic
+            build(weave(selections)), rules, conditions, depth_limit, on_unreadable == "redact", marker, topic
         )
 
     def mask(self, buffer, values, bytes conditions=b""):
@@ -190,6 +196,8 @@ cdef class JsonMasker:
             walk.folded = <uint8_t*>allocate(self.program.tables.fold_limit, 1)
             walk.pending = <int64_t*>allocate(self.program.tables.rules, sizeof(int64_t))
             walk.touched = <uint32_t*>allocate(self.program.tables.rules, sizeof(uint32_t))
+            suspects = self._find_suspects(text, size, values, count)
+            walk.suspects = <const uint8_t*>PyBytes_AS_STRING(suspects)
             with nogil:
                 fault = mask_batch(&walk, text, values, holds, count, <int32_t*>spans.data.as_ints)
             if fault == FAULT_NO_MEMORY:
@@ -200,8 +208,9 @@ cdef class JsonMasker:
                 return read_leaves(&walk)
             failures = read_failures(&walk)
             if walk.jobs.length:
-                outputs = self._call_collected(&walk, text, values, buffer, spans_given)
-                refused = self._put_together(&walk, outputs, text, values, <int32_t*>spans.data.as_ints, count)
+                credits = {}
+                outputs = self._call_collected(&walk, text, values, buffer, spans_given, credits)
+                refused = self._put_together(&walk, outputs, credits, text, values, <int32_t*>spans.data.as_ints, count)
                 failures = tuple(sorted(failures + refused, key=by_index))
             return Outcome(
                 values=take_bytes(&walk.output),
@@ -218,18 +227,39 @@ cdef class JsonMasker:
             free(walk.tallies.data)
             free(walk.failures.data)
             free(walk.lengths.data)
+            free(walk.finds.items)
             free(walk.frames)
             free(walk.name)
             free(walk.folded)
             free(walk.pending)
             free(walk.touched)
 
+    cdef bytes _find_suspects(self, const uint8_t* text, Py_ssize_t size, const int32_t* values, Py_ssize_t count):
+        """For each value whether a pattern of the ruleset may match in it; nothing if there are no patterns."""
+        cdef Py_ssize_t i
+        masks = [mask for mask in self.program.collected if isinstance(mask, SearchMask) and mask.patterns]
+        if not masks:
+            return b""
+        whole = PyMemoryView_FromMemory(<char*>text, size, PyBUF_READ)
+        if size == 0 or not any(mask.suspects(whole) for mask in masks):
+            return bytes(count)
+        suspects = bytearray(count)
+        for i in range(count):
+            if values[2 * i + 1] > 0:
+                value = whole[values[2 * i]:values[2 * i] + values[2 * i + 1]]
+                suspects[i] = any(mask.suspects(value) for mask in masks)
+        return bytes(suspects)
+
     cdef list _call_collected(
-        self, walk_t* walk, const uint8_t* text, const int32_t* values, buffer, spans_given
+        self, walk_t* walk, const uint8_t* text, const int32_t* values, buffer, spans_given, dict credits
     ):
-        """Calls each collected mask once with all its leaves: for each job the JSON text of its output, or None.
+        """Calls each collected mask once with all its leaves.
 
         A leaf that a mask gives back, the very object, stays as it is written.
+
+        Returns:
+            For each job the JSON text of its output, None if the mask does not take the leaf, or the number of the rule
+            whose mask does not take something in it. `credits` gets what was masked in searched leaves, by value.
         """
         cdef job_t* jobs = <job_t*>walk.jobs.data
         cdef size_t i, count = walk.jobs.length // sizeof(job_t)
@@ -237,16 +267,26 @@ cdef class JsonMasker:
         cdef list places = [[] for _ in self.program.collected]
         cdef list texts = [[] for _ in self.program.collected]
         cdef list kinds = [bytearray() for _ in self.program.collected]
+        cdef list leaves = [[] for _ in self.program.collected]
         cdef uint32_t which
         for i in range(count):
             which = self.program.tables.actions[jobs[i].action].collected
+            (<list>places[which]).append(i)
+            if self.program.tables.actions[jobs[i].action].search != NO_SEARCH:
+                (<list>leaves[which]).append(leaf_of(walk, jobs + i))
+                continue
             (<list>texts[which]).append(read_input(walk, jobs + i))
             (<bytearray>kinds[which]).append(b"n"[0] if jobs[i].leaf == LEAF_NUMBER else b"s"[0])
-            (<list>places[which]).append(i)
         for which in range(len(self.program.collected)):
+            mask = self.program.collected[which]
+            if leaves[which]:
+                for place, leaf, searched in zip(places[which], leaves[which], mask.search(leaves[which])):
+                    i = place
+                    written = as_written(jobs + i, text, values)
+                    outputs[place] = output_of(jobs[i].leaf == LEAF_NUMBER, searched, mask, written)
+                    credits.setdefault(jobs[<size_t>place].value, []).extend(searched.masked)
             if not texts[which]:
                 continue
-            mask = self.program.collected[which]
             if isinstance(mask, BySubject):
                 owners = [jobs[<size_t>place].value for place in places[which]]
                 subjects = mask.subjects(buffer, spans_given, self.program.tables.depth_limit)
@@ -260,18 +300,18 @@ cdef class JsonMasker:
                     continue
                 if output is given and (kind == b"s"[0] or not mask.makes_text):
                     i = place
-                    outputs[place] = PyBytes_FromStringAndSize(
-                        <const char*>text + values[2 * jobs[i].value] + jobs[i].source, jobs[i].source_length
-                    )
+                    outputs[place] = as_written(jobs + i, text, values)
                     continue
                 if kind == b"n"[0] and not mask.makes_text:
                     outputs[place] = encode_number(output)
+                elif jobs[<size_t>place].leaf == LEAF_SPAN:
+                    outputs[place] = without_quotes(encode_string(output))
                 else:
                     outputs[place] = encode_string(output)
         return outputs
 
     cdef tuple _put_together(
-        self, walk_t* walk, list outputs, const uint8_t* text, const int32_t* values, int32_t* spans, Py_ssize_t count
+        self, walk_t* walk, list outputs, dict credits, const uint8_t* text, const int32_t* values, int32_t* spans, Py_ssize_t count
     ):
         """Copies the values of the output into another one with the outputs of collected masks in their places.
 
@@ -290,8 +330,8 @@ cdef class JsonMasker:
             if outputs[i] is None:
                 action = self.program.tables.actions + jobs[i].action
                 if action.redact_unmaskable:
-                    outputs[i] = b"0" if jobs[i].leaf == LEAF_NUMBER else encode_string(REDACTED)
-            if outputs[i] is not None:
+                    outputs[i] = redacted_leaf(jobs[i].leaf)
+            if isinstance(outputs[i], bytes):
                 total += len(<bytes>outputs[i])
         memset(&whole, 0, sizeof(whole))
         set_up(&whole, grow_bytes, min(total, self.output_limit), self.output_limit)
@@ -310,9 +350,11 @@ cdef class JsonMasker:
                     continue
                 refuser = -1
                 while job < jobs_count and jobs[job].value == <uint32_t>i:
-                    if outputs[job] is None:
+                    if not isinstance(outputs[job], bytes):
                         if refuser < 0:
                             refuser = self.program.tables.actions[jobs[job].action].rule
+                            if outputs[job] is not None:
+                                refuser = outputs[job]
                     elif refuser < 0:
                         append(&whole, walk.output.data + at, jobs[job].output - at)
                         append(&whole, <const uint8_t*>PyBytes_AS_STRING(<bytes>outputs[job]), len(<bytes>outputs[job]))
@@ -328,6 +370,8 @@ cdef class JsonMasker:
                         Failure(index=i, rule=refuser, reason=Reason.UNMASKABLE, detail=Detail.UNFIT)
                     )
                     continue
+                for rule, leaves in credits.get(i, ()):
+                    walk.masked[<int>rule] += <int64_t>leaves
                 append(&whole, walk.output.data + at, end - at)
                 if whole.length - start == <size_t>values[2 * i + 1] and memcmp(
                     whole.data + start, text + values[2 * i], whole.length - start
@@ -356,6 +400,46 @@ cdef list read_leaves(const walk_t* walk):
     cdef const job_t* jobs = <const job_t*>walk.jobs.data
     cdef size_t i
     return [(jobs[i].value, read_input(walk, jobs + i)) for i in range(walk.jobs.length // sizeof(job_t))]
+
+
+cdef object leaf_of(walk_t* walk, const job_t* job):
+    """A leaf that is to be searched."""
+    cdef const char* input = <const char*>walk.inputs.data + job.input
+    return Leaf(
+        text=input[:job.input_length],
+        kind=b"n"[0] if job.leaf == LEAF_NUMBER else b"s"[0],
+        name=(input - job.name_length)[:job.name_length],
+        acting=job.acting,
+    )
+
+
+cdef bytes as_written(const job_t* job, const uint8_t* text, const int32_t* values):
+    """The bytes of a leaf in the batch."""
+    return PyBytes_FromStringAndSize(
+        <const char*>text + values[2 * job.value] + job.source, job.source_length
+    )
+
+
+cdef object output_of(bint is_number, searched, mask, bytes written):
+    """The JSON text of a leaf that was searched; as it was written if nothing was found."""
+    if searched.text is None:
+        return None if searched.refuser < 0 else searched.refuser
+    if not searched.masked and not mask.goes_on:
+        return written
+    if is_number and not mask.makes_text:
+        return encode_number(searched.text)
+    return encode_string(searched.text)
+
+
+cdef bytes redacted_leaf(leaf_t leaf):
+    """What stands for a leaf that its mask does not take."""
+    if leaf == LEAF_NUMBER:
+        return b"0"
+    return without_quotes(encode_string(REDACTED)) if leaf == LEAF_SPAN else encode_string(REDACTED)
+
+
+cdef bytes without_quotes(bytes string):
+    return string.removeprefix(b'"').removesuffix(b'"')
 
 
 cdef bytes encode_number(str text):

@@ -11,6 +11,7 @@ cdef class Program:
     cdef tuple collected
 
     cdef int set_actions(self, tuple actions, dict choices, bytearray pool, str topic) except -1
+    cdef int set_searches(self, list searches, tuple actions) except -1
     cdef int set_states(self, tuple states, dict choices, bytearray pool) except -1
     cdef int take(self, Layout layout) except -1
 

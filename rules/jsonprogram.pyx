@@ -7,9 +7,11 @@ Made once, at load; all checks of arguments that the kernel relies on are here.
 from array import array as new_array
 from json.encoder import encode_basestring as quote
 
+from wiremask.rules.automaton import Action
 from wiremask.rules.casefold import folds
+from wiremask.rules.detectors import DETECTORS
 from wiremask.rules.maskers import collect
-from wiremask.rules.masks import REDACTED, Drop, Fixed, Hash, Keep, Nullify, Partial, Pattern, Redact, Truncate
+from wiremask.rules.masks import REDACTED, Drop, Fixed, Hash, Keep, Nullify, Partial, Pattern, Redact, Search, Truncate
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -18,6 +20,7 @@ from libc.string cimport memcpy, memset
 
 from wiremask.rules.json_kernel cimport (
     CASED,
+    FIND_KINDS,
     FAULT_NONE,
     HASH_BASE64URL,
     HASH_CROCKFORD,
@@ -32,20 +35,24 @@ from wiremask.rules.json_kernel cimport (
     MASK_PARTIAL,
     MASK_PATTERN,
     MASK_REDACT,
+    MASK_SEARCH,
     MASK_TRUNCATE,
     NO_BOUND,
     NO_NAME,
+    NO_SEARCH,
     PICKED,
     action_t,
     cased_t,
     element_t,
     fold_t,
+    found_t,
     frame_t,
     hash_name,
     hmac_set_up,
     picks_t,
     piece_t,
     program_t,
+    search_t,
     sha256_choose,
     slice_t,
     slot_t,
@@ -76,6 +83,8 @@ cdef class Program:
         free(self.tables.cased)
         free(self.tables.folds)
         free(self.tables.choices)
+        free(self.tables.founds)
+        free(self.tables.searches)
         free(self.tables.actions)
         free(self.tables.pool)
 
@@ -83,12 +92,15 @@ cdef class Program:
         cdef action_t* to = <action_t*>allocate(len(actions) + len(choices), sizeof(action_t))
         self.tables.actions = to
         collected = []
+        searches = [action.mask for action in actions if isinstance(action.mask, Search)]
+        self.set_searches(searches, actions)
         for action in actions:
             mask = action.mask
             to.whole = action.whole
             to.rule = action.rule
             to.redact_unmaskable = action.on_unmaskable == "redact"
             to.when = -1 if action.when is None else action.when
+            to.search = searches.index(mask) if isinstance(mask, Search) else NO_SEARCH
             if isinstance(mask, Redact):
                 to.kind = MASK_REDACT
                 to.text = add_piece(pool, encode_string(mask.text))
@@ -124,6 +136,8 @@ cdef class Program:
                 )
                 to.takes_numbers = ready.takes_numbers
                 collected.append(ready)
+                if isinstance(mask, Search) and mask.then is None:
+                    to.kind = MASK_SEARCH
             to += 1
         self.collected = tuple(collected)
         numbers = []
@@ -134,6 +148,33 @@ cdef class Program:
             to.choices_count = len(numbers) - to.choices
             to += 1
         self.tables.choices = copy_numbers(numbers)
+        return 0
+
+    cdef int set_searches(self, list searches, tuple actions) except -1:
+        """What each search looks for; each find's own action is among the actions."""
+        cdef search_t* to = <search_t*>allocate(len(searches), sizeof(search_t))
+        cdef found_t* found = <found_t*>allocate(sum(len(search.finds) for search in searches), sizeof(found_t))
+        cdef uint32_t kind, position
+        self.tables.searches = to
+        self.tables.founds = found
+        for search in searches:
+            to.founds = found - self.tables.founds
+            to.founds_count = len(search.finds)
+            for position, one in enumerate(search.finds):
+                found.action = actions.index(action_of_find(one))
+                found.when = -1 if one.when is None else one.when
+                to.conditional |= one.when is not None
+                for detector in one.detect:
+                    if not isinstance(detector, str):
+                        to.patterns = True
+                        continue
+                    kind = DETECTORS.index(detector)
+                    found.kinds |= (<uint32_t>1) << kind
+                    if not to.wanted >> kind & 1:
+                        to.ranks[kind] = position
+                    to.wanted |= (<uint32_t>1) << kind
+                found += 1
+            to += 1
         return 0
 
     cdef int set_states(self, tuple states, dict choices, bytearray pool) except -1:
@@ -272,13 +313,20 @@ cdef Program build_program(automaton, rules, conditions, depth_limit, redact_unr
     program.tables.zero = add_piece(pool, b"0")
     program.tables.no = add_piece(pool, b"false")
     program.tables.conditions = conditions
+    finds = [found for action in automaton.actions if isinstance(action.mask, Search) for found in action.mask.finds]
+    actions = tuple(dict.fromkeys([*automaton.actions, *map(action_of_find, finds)]))
     combinations = dict.fromkeys((state.maybe, state.action) for state in automaton.states if state.maybe)
-    choices = {choice: len(automaton.actions) + number for number, choice in enumerate(combinations)}
-    program.set_actions(automaton.actions, choices, pool, topic)
+    choices = {choice: len(actions) + number for number, choice in enumerate(combinations)}
+    program.set_actions(actions, choices, pool, topic)
     program.set_states(automaton.states, choices, pool)
     program.tables.pool = <uint8_t*>allocate(len(pool), 1)
     memcpy(program.tables.pool, PyBytes_AS_STRING(bytes(pool)), len(pool))
     return program
+
+
+def action_of_find(found):
+    """What is done to what a find finds."""
+    return Action(mask=found.mask, rule=found.rule, on_unmaskable=found.on_unmaskable, when=found.when)
 
 
 cdef void* allocate(size_t count, size_t size) except NULL:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from wiremask.rules.automaton import AutomatonTooLarge
 from wiremask.rules.condition import Condition, ConditionInvalid, read_condition
+from wiremask.rules.detectwords import PatternBook
 from wiremask.rules.errors import Faults, Mark, RuleError, RulesClash, RuleSetInvalid
 from wiremask.rules.fields import Ground, read_key, read_value
 from wiremask.rules.globs import PatternInvalid
@@ -45,7 +46,7 @@ CONDITION_LIMIT_CHARACTERS = 4096
 
 FILE = Words(
     of="a ruleset file",
-    known=("apiVersion", "kind", "metadata", "keys", "rules"),
+    known=("apiVersion", "kind", "metadata", "keys", "patterns", "rules"),
     required=("apiVersion", "kind", "metadata"),
 )
 RULE = Words(
@@ -84,6 +85,7 @@ class _File:
     faults: Faults
     whole: bool
     keys: Node | None
+    patterns: Node | None
     rules: tuple[Node, ...]
 
 
@@ -92,6 +94,7 @@ class _Reading:
     """What is known of the ruleset while its files are read, in order."""
 
     keys: KeyRing
+    patterns: PatternBook = field(default_factory=PatternBook)
     metadata: Metadata = field(default_factory=Metadata)
     rules: list[tuple[Rule, tuple[RuleTest, ...], Faults]] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
@@ -127,10 +130,12 @@ def compile_ruleset(
     reading = _Reading(keys=KeyRing(resolve_key))
     files = [_read_file(name, sources[name], reading) for name in sorted(sources)]
     everything = [file.faults for file in files]
-    reading.keys.complete = all(file.whole for file in files)
+    reading.keys.complete = reading.patterns.complete = all(file.whole for file in files)
     for file in files:
         if file.keys is not None:
             reading.keys.declare(file.keys, file.faults)
+        if file.patterns is not None:
+            reading.patterns.declare(file.patterns, file.faults)
     for file in files:
         for node in file.rules:
             _read_rule(node, reading, file.faults)
@@ -172,7 +177,7 @@ def _read_file(name: str, text: str, reading: _Reading) -> _File:
     root = read_source(text, faults)
     members = None if root is None else read_members(root, FILE, faults)
     if root is None or members is None:
-        return _File(faults=faults, whole=False, keys=None, rules=())
+        return _File(faults=faults, whole=False, keys=None, patterns=None, rules=())
     _check_word(members, "apiVersion", API_VERSION, faults)
     _check_word(members, "kind", KIND, faults)
     metadata = member(members, "metadata")
@@ -180,12 +185,13 @@ def _read_file(name: str, text: str, reading: _Reading) -> _File:
         reading.metadata = read_metadata(metadata, reading.metadata, faults)
     rules = member(members, "rules")
     keys = member(members, "keys")
-    if rules is None and keys is None:
-        faults.add(root.mark, "the file has neither `rules` nor `keys`; add `rules`")
+    patterns = member(members, "patterns")
+    if rules is None and keys is None and patterns is None:
+        faults.add(root.mark, "the file has neither `rules` nor `keys` nor `patterns`; add `rules`")
     items: tuple[Node, ...] = ()
     if rules is not None:
         items = read_items(rules, "`rules` is a list of rules, with at least one", faults) or ()
-    return _File(faults=faults, whole=True, keys=keys, rules=items)
+    return _File(faults=faults, whole=True, keys=keys, patterns=patterns, rules=items)
 
 
 def _check_word(members: dict[str, Entry], key: str, word: str, faults: Faults) -> None:
@@ -216,6 +222,7 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
         produces=not at or "produce" in at,
         ignore_case=_read_ignore_case(members, faults),
         keys=reading.keys,
+        patterns=reading.patterns,
         faults=faults,
     )
     value_part = None if value is None else read_value(value, ground)
@@ -361,8 +368,9 @@ def _try_rule(rule: Rule, tests: tuple[RuleTest, ...], faults: Faults, json_dept
     at: Direction = "produce" if "produce" in rule.at else "fetch"
     try:
         plan = TopicPlan([replace(rule, observes=False)], at, json_depth=json_depth, markers=markers)
-    except RulesClash:
-        faults.add(Mark(rule.line, rule.column), "the paths of this rule multiply; write fewer `..` and `*`")
+    except RulesClash as clash:
+        message = "the paths of this rule multiply; write fewer `..` and `*`"
+        faults.add(Mark(rule.line, rule.column), message if isinstance(clash, AutomatonTooLarge) else str(clash))
         return
     try_tests(tests, plan, faults)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wiremask.rules import chain, dates, embedded, fpe, masks, numeric, places, sealing, tokens
+from wiremask.rules import chain, dates, embedded, fpe, masks, numeric, places, sealing, searchmask, tokens
 
 if TYPE_CHECKING:
     from wiremask.rules.collected import Collected
-    from wiremask.rules.masks import Mask, OnUnmaskable
+    from wiremask.rules.masks import Mask, OnUnmaskable, Search
 
 
-def collect(mask: Mask, topic: str, *, depth_limit: int = 64, on_unmaskable: OnUnmaskable = "reject") -> Collected:
+def collect(
+    mask: Mask | Search, topic: str, *, depth_limit: int = 64, on_unmaskable: OnUnmaskable = "reject"
+) -> Collected:
     """The collected form of a mask.
 
     Args:
@@ -21,6 +23,14 @@ def collect(mask: Mask, topic: str, *, depth_limit: int = 64, on_unmaskable: OnU
         on_unmaskable: what becomes of a leaf in such a document that its mask does not take.
     """
     match mask:
+        case masks.Search():
+            return searchmask.SearchMask(
+                mask,
+                [collect(found.mask, topic) for found in mask.finds],
+                None
+                if mask.then is None
+                else collect(mask.then, topic, depth_limit=depth_limit, on_unmaskable=on_unmaskable),
+            )
         case masks.Keep():
             return chain.KeepMask()
         case masks.Redact() | masks.Partial() | masks.Truncate() | masks.Pattern() | masks.Hash():

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from wiremask.rules.detectors import Detector
     from wiremask.rules.rule import Field
     from wiremask.rules.selector import Path
 
@@ -375,5 +376,36 @@ Mask = (
 )
 
 FailurePolicy = Literal["reject", "redact", "omit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What becomes of values that some detectors find.
+
+    Attributes:
+        rule: index of the rule that the field belongs to.
+        on_unmaskable: what to do with a value that the mask does not take.
+        when: number of the condition that must hold of the record; None for none.
+    """
+
+    detect: tuple[Detector, ...]
+    mask: Mask
+    rule: int
+    on_unmaskable: OnUnmaskable
+    when: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """All detectors that look at a leaf, in order of precedence: what fields with `detect` are compiled to.
+
+    Attributes:
+        then: the mask of a later field, for the whole text, when what was found in it is masked.
+    """
+
+    finds: tuple[Found, ...]
+    then: Mask | None = None
+
+
 OnUnreadable = Literal["reject", "redact"]
 OnUnmaskable = Literal["reject", "redact"]

@@ -59,7 +59,13 @@ def _fields_masker(
     if not concerned:
         return None
     selections = [
-        Selection(path=field.path, mask=field.mask, rule=position, on_unmaskable=_on_unmaskable(rule, at))
+        Selection(
+            path=field.path,
+            mask=field.mask,
+            rule=position,
+            on_unmaskable=_on_unmaskable(rule, at),
+            detect=field.detect,
+        )
         for position, (rule, part) in enumerate(zip(rules, parts, strict=True))
         if part is not None
         for field in part.fields

@@ -30,7 +30,7 @@ def reveal_plan(plan: Plan, topic: str, at: Direction, *, json_depth: int = 64) 
         json_depth: objects and arrays within one another that a value may have.
     """
     rules = [rule for rule in plan.rules if at in rule.at and rule.topics.matches(topic)]
-    if not any(is_reversible(field.mask) for rule in rules for field in rule.fields):
+    if not any(is_reversible(field.mask) for rule in rules for field in rule.fields if not field.detect):
         return None
     turned = [_turn(rule) for rule in rules]
     return TopicPlan(turned, "produce", json_depth=json_depth, topic=topic)

@@ -12,6 +12,7 @@ from wiremask.rules.masks import Keep
 if TYPE_CHECKING:
     from wiremask.rules.condition import Condition
     from wiremask.rules.datakinds import Data
+    from wiremask.rules.detectors import Detector
     from wiremask.rules.globs import Regex
     from wiremask.rules.masks import FailurePolicy, Mask
     from wiremask.rules.selector import Path
@@ -29,6 +30,7 @@ class Field:
     Attributes:
         path: the selector.
         text: the selector as the rule file has it.
+        detect: what is masked in all that the path selects, wherever it stands in texts; () for the leaves themselves.
         mark: where that stands in the rule's file; two fields that differ in it alone are equal.
         data: what the field holds, for standards; None if the rule does not say.
         required: a produced record in which the path selects nothing is refused.
@@ -40,6 +42,7 @@ class Field:
     mark: Mark = field(default=Mark(1, 1), compare=False)
     data: Data | None = None
     required: bool = False
+    detect: tuple[Detector, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +53,14 @@ class HeaderField:
         text: the name or glob as the rule file has it.
         regex: matches the whole name, folded if case does not matter; None where `text` is the name.
         ignore_case: names compare by simple case folding.
+        detect: what is masked in the values, wherever it stands in them; () for the values themselves.
         mark: where the name stands in the rule's file.
     """
 
     text: str
     regex: Regex | None = field(default=None, repr=False, compare=False)
     ignore_case: bool = False
+    detect: tuple[Detector, ...] = ()
     mask: Mask
     mark: Mark = field(default=Mark(1, 1), compare=False)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wiremask.rules import (
     condition,
     datakinds,
+    detectwords,
     fieldlist,
     fields,
     generalwords,
@@ -26,6 +27,7 @@ from wiremask.rules import (
     maskwords,
 )
 from wiremask.rules import metadata as about
+from wiremask.rules.detectors import DETECTORS
 from wiremask.rules.fpe import ALPHABETS
 from wiremask.rules.keyedwords import HASH_CEILING, HASH_FLOOR, PERCENT_LIMIT, WORDS_FLOOR
 from wiremask.rules.rule import DIRECTIONS
@@ -40,6 +42,7 @@ Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+PATTERN_NAME = r"^[a-z][a-z0-9-]{0,62}$"
 
 
 def _ref(name: str) -> Schema:
@@ -120,6 +123,11 @@ TOPICS = _list(
     'Names, globs such as "payments.*", or /regular expressions/.',
     uniqueItems=True,
 )
+DETECT = _list(
+    {"anyOf": [_word(DETECTORS), _text("The name of a pattern.", pattern=PATTERN_NAME)]},
+    "What is masked wherever it stands in texts; in a field, in place of `path`.",
+    uniqueItems=True,
+)
 POLICY = _word(language.POLICIES)
 FORMAT = _word(fields.FORMATS)
 FIELDS = _list(_ref("field"), "The first that selects a leaf decides it.")
@@ -141,7 +149,20 @@ SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
                 "additionalProperties": {"anyOf": [_ref("key"), _ref("versionedKey")]},
                 "description": "Where keys are; a key itself never stands in a rule file.",
             },
+            "patterns": {
+                "type": "object",
+                "propertyNames": {"pattern": PATTERN_NAME},
+                "additionalProperties": _ref("pattern"),
+                "description": "Detectors of the ruleset's own.",
+            },
             "rules": _list(_ref("rule"), "In order of precedence."),
+        },
+    ),
+    "pattern": (
+        detectwords.PATTERN,
+        {
+            "regex": _text("A regular expression of RE2, without anchors.", minLength=1, maxLength=1024),
+            "ignoreCase": SWITCH,
         },
     ),
     "metadata": (
@@ -209,11 +230,15 @@ SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
     "when": (language.WHEN, {"client": CONDITION}),
     "value": (fields.VALUE, {"format": FORMAT, "fields": FIELDS, "unlisted": _ref("mask")}),
     "recordKey": (fields.KEY, {"format": FORMAT, "fields": FIELDS}),
-    "header": (headerfields.HEADER, {"name": _text("A name or glob."), "mask": _ref("mask"), "ignoreCase": SWITCH}),
+    "header": (
+        headerfields.HEADER,
+        {"name": _text("A name or glob."), "detect": DETECT, "mask": _ref("mask"), "ignoreCase": SWITCH},
+    ),
     "field": (
         fieldlist.FIELD,
         {
             "path": _text("A JSONPath, $.customer.ssn.", pattern=r"^\$", maxLength=1024),
+            "detect": DETECT,
             "mask": _ref("mask"),
             "ignoreCase": SWITCH,
             "data": {"anyOf": [_word(datakinds.KINDS, "What the field holds, for standards."), _ref("data")]},
@@ -242,7 +267,8 @@ def rule_schema() -> Schema:
     parts = {name: _object(words, entries) for name, (words, entries) in SECTIONS.items()}
     ruleset = parts.pop("ruleset")
     parts["mask"] = _mask()
-    title = {"$schema": DIALECT, "title": "wiremask rules", "anyOf": [{"required": ["rules"]}, {"required": ["keys"]}]}
+    some = [{"required": [key]} for key in ("rules", "keys", "patterns")]
+    title = {"$schema": DIALECT, "title": "wiremask rules", "anyOf": some}
     return {**title, **ruleset, "$defs": parts}
 
 

@@ -89,6 +89,7 @@ NAMES = [
 ]
 GLUE = [
     "",
+    "id:",
     " ",
     "-",
     ".",
@@ -188,7 +189,9 @@ def test_any_bytes_are_searched_within_their_bounds(data: bytes) -> None:
     assert all(0 <= start < end <= len(data) for start, end, _ in finds)
 
 
-@pytest.mark.parametrize("around", ["{}", "see {}, please", "({})", "x={};", '"{}"', "a\n{}\nb", "\u201c{}\u201d"])
+@pytest.mark.parametrize(
+    "around", ["{}", "id:{}", "see {}, please", "({})", "x={};", '"{}"', "a\n{}\nb", "\u201c{}\u201d"]
+)
 @pytest.mark.parametrize(("detector", "value"), VALUES)
 def test_finds_a_value_and_no_more_than_it(detector: str, value: str, around: str) -> None:
     assert (detector, value) in found(around.format(value))

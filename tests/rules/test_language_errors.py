@@ -12,6 +12,7 @@ OTHER_KEY = "hex:1d7e4a90c25b83f6e0194c7d62ab58f33b9f07c8e1d5426a90bc3471f8e62d0
 START = "apiVersion: wiremask.dev/v1\nkind: RuleSet\nmetadata: {name: t}\n"
 HEAD = START + "keys: {pii: {env: PII}}\nrules:\n"
 RULE = START + "rules:\n  - {name: r, topics: [t], at: [produce], value: {fields: [{path: $.a, mask: keep}]}}\n"
+RULE_LINE = "  - {name: r, topics: [t], at: [produce], value: {fields: [{path: $.a, mask: keep}]}}\n"
 
 
 def resolve(reference: KeyReference) -> str:
@@ -416,7 +417,88 @@ VALUES = {
     "field is text": (with_field("‸$.a"), "a field is a mapping"),
     "field without path": (with_field("‸{mask: keep}"), "exactly one of `path` and `detect`"),
     "field with more": (with_field("{path: $.a, mask: keep, ‸masks: keep}"), "did you mean `mask`?"),
-    "detect": (with_field("{‸detect: [iban], mask: redact}"), "`detect` in a field is not supported yet"),
+    "detect beside path": (
+        with_field("‸{path: $.a, detect: [iban], mask: redact}"),
+        "exactly one of `path` and `detect`",
+    ),
+    "detect no list": (with_field("{detect: ‸iban, mask: redact}"), "`detect` is a list of detectors"),
+    "detect nothing": (with_field("{detect: ‸[], mask: redact}"), "the list is empty"),
+    "detector no word": (with_field("{detect: [‸7], mask: redact}"), "a detector is a word"),
+    "detector mistyped": (with_field("{detect: [card, ‸ibann], mask: redact}"), "did you mean `iban`?"),
+    "detector unknown": (with_field("{detect: [‸qqqqqqqq], mask: redact}"), "no such detector; write one of `card`"),
+    "detector twice": (with_field("{detect: [card, ‸card], mask: redact}"), "stands in the list already"),
+    "detector in two fields": (
+        with_field("{detect: [card], mask: redact}, {detect: ‸[card], mask: redact}"),
+        "`card` stands already in line",
+    ),
+    "detect ignoring case": (
+        with_field("{detect: [card], ‸ignoreCase: true, mask: redact}"),
+        "`ignoreCase` goes with `path`",
+    ),
+    "detect keep": (with_field("{detect: [card], mask: ‸keep}"), "write `keep` for a path, before it"),
+    "detect drop": (with_field("{detect: [card], mask: ‸drop}"), "a part of a text, which stays one; write redact"),
+    "detect nullify": (with_field("{detect: [card], mask: ‸nullify}"), "a part of a text, which stays one"),
+    "detect fixed number": (with_field("{detect: [card], mask: {‸fixed: 7}}"), "write {fixed: a text}"),
+    "detect fixed whole": (with_field("{detect: [card], mask: {‸fixed: {value: x, whole: true}}}"), "delete `whole`"),
+    "detect round": (with_field("{detect: [card], mask: {‸round: 10}}"), "this mask is for numbers"),
+    "detect list with a mask for numbers": (
+        with_field("{detect: [card], mask: [‸{truncate: 3}, {round: 10}]}"),
+        "this mask is for numbers",
+    ),
+    "detect encrypt": (
+        with_rule("", "keep").replace("{path: $.a, mask: keep}", "{detect: [card], mask: {‸encrypt: {key: pii}}}"),
+        "is not found again, to be undone",
+    ),
+    "detect date shift": (
+        with_field("{detect: [birth-date], mask: {‸date: {shift: 9, key: pii, subject: $.id}}}"),
+        "a date that is found is not shifted",
+    ),
+    "detect unfit email": (with_field("{detect: [card], mask: ‸email}"), "email does not take what `card` finds"),
+    "detect unfit token": (
+        with_field("{detect: [card, iban], mask: {‸token: {key: pii, format: pan}}}"),
+        "token with `format: pan` does not take what `iban` finds",
+    ),
+    "detect in both directions": (
+        with_field("{detect: [card], mask: ‸redact}", "produce, fetch"),
+        "`detect` at produce and fetch",
+    ),
+    "patterns no mapping": (HEAD.replace("rules:", "patterns: ‸[x]\nrules:") + RULE_LINE, "`patterns` is a mapping"),
+    "pattern name": (
+        HEAD.replace("rules:", "patterns: {‸Big: {regex: x}}\nrules:") + RULE_LINE,
+        "the name of a pattern has small letters",
+    ),
+    "pattern named as a detector": (
+        HEAD.replace("rules:", "patterns: {‸card: {regex: x}}\nrules:") + RULE_LINE,
+        "of this name is built in",
+    ),
+    "pattern without regex": (
+        HEAD.replace("rules:", "patterns: {p: ‸{}}\nrules:") + RULE_LINE,
+        "a pattern lacks `regex`",
+    ),
+    "pattern with an unknown key": (
+        HEAD.replace("rules:", "patterns: {p: {regex: x, ‸ignorecase: true}}\nrules:") + RULE_LINE,
+        "did you mean `ignoreCase`?",
+    ),
+    "pattern no text": (
+        HEAD.replace("rules:", "patterns: {p: {regex: ‸7}}\nrules:") + RULE_LINE,
+        "`regex` is a regular",
+    ),
+    "pattern with look-around": (
+        HEAD.replace("rules:", "patterns: {p: {regex: ‸'a(?=b)'}}\nrules:") + RULE_LINE,
+        "RE2, which runs patterns in linear",
+    ),
+    "pattern with a back-reference": (
+        HEAD.replace("rules:", "patterns: {p: {regex: ‸'(a)\\1'}}\nrules:") + RULE_LINE,
+        "no back-references",
+    ),
+    "pattern with an anchor": (
+        HEAD.replace("rules:", "patterns: {p: {regex: ‸'^a'}}\nrules:") + RULE_LINE,
+        "has no ^, $",
+    ),
+    "pattern of nothing": (
+        HEAD.replace("rules:", "patterns: {p: {regex: ‸'a*'}}\nrules:") + RULE_LINE,
+        "takes a character at least",
+    ),
     "path twice": (
         with_field("{path: $.a, mask: keep}, {path: ‸\"$['a']\", mask: redact}"),
         "stands already in line 6",

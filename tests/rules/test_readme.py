@@ -12,6 +12,8 @@ from textwrap import indent
 import pytest
 
 from wiremask.rules import Client, compile_ruleset
+from wiremask.rules.detectors import DETECTORS
+from wiremask.rules.detectwords import PATTERN
 from wiremask.rules.keys import decode_key, derive_subkey
 from wiremask.rules.maskwords import MASKS
 
@@ -20,6 +22,7 @@ BLOCK = re.compile(r"^```yaml (\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 KEY = re.findall(r"^    (hex:[0-9a-f]{64})$", README, re.MULTILINE)[0]
 RULESETS = [text for kind, text in BLOCK.findall(README) if kind == "ruleset"]
 EXAMPLES = [text for kind, text in BLOCK.findall(README) if kind == "mask"]
+DETECTOR_EXAMPLES = [text for kind, text in BLOCK.findall(README) if kind == "detector"]
 
 AROUND = """\
 apiVersion: wiremask.dev/v1
@@ -35,6 +38,13 @@ rules:
       fields:
         - path: $.v
 """
+
+
+def around_detector(example: str) -> str:
+    """A rule with one detector, which puts its name in brackets in place of what it finds."""
+    detector, tests = example.removeprefix("detect: ").split("\ntests:\n")
+    field = f"- {{detect: [{detector}], mask: {{redact: {{text: <{detector}>}}}}}}\n"
+    return f"{AROUND.removesuffix('- path: $.v' + chr(10))}{field}    tests:\n{indent(tests, '    ')}"
 
 
 def around(example: str) -> str:
@@ -108,3 +118,24 @@ def test_info_bytes_of_the_key_contract_are_those_of_the_code() -> None:
     subkey = derive_subkey(decode_key(KEY), "hash", "email")
 
     assert subkey == HKDF(algorithm=SHA256(), length=32, salt=None, info=bytes.fromhex(written)).derive(decode_key(KEY))
+
+
+@pytest.mark.parametrize("example", DETECTOR_EXAMPLES, ids=range(len(DETECTOR_EXAMPLES)))
+def test_detector_example_gives_what_it_says(example: str) -> None:
+    plan = compile_ruleset({"README.md": around_detector(example)}, lambda _: KEY)
+
+    assert [rule.name for rule in plan.rules] == ["example"]
+
+
+def test_every_detector_is_described_with_an_example() -> None:
+    section = README.split("\n### Detectors\n")[1].split("\n### ")[0]
+
+    described = re.findall(r"^\*\*([a-z0-9-]+)\*\*:", section, re.MULTILINE)
+
+    assert described == re.findall(r"^detect: ([a-z0-9-]+)$", section, re.MULTILINE) == list(DETECTORS)
+
+
+def test_every_key_of_a_pattern_is_described() -> None:
+    section = README.split("\n### Patterns of your own\n")[1].split("\n## ")[0]
+
+    assert [word for word in PATTERN.known if f"| `{word}` |" not in section] == []

@@ -284,36 +284,44 @@ def find_ipv4(text: bytes, name: bytes) -> Iterator[Span]:
         yield found.span()
 
 
+def is_ipv6(value: bytes) -> bool:
+    if value.count(b":") < 2 or len(value) > 45 or not re.search(rb"[0-9]", value):
+        return False
+    try:
+        ipaddress.IPv6Address(value.decode())
+    except ValueError:
+        return False
+    return True
+
+
 def find_ipv6(text: bytes, name: bytes) -> Iterator[Span]:
-    for found in re.finditer(rb"[0-9A-Fa-f:][0-9A-Fa-f:.]*", text):
-        start, end = found.span()
-        # A run goes on behind a point, but does not begin before one.
-        while start > 0 and re.fullmatch(rb"[0-9A-Fa-f:]", text[start - 1 : start]):
-            start -= 1
-        for first in {start, *(start + i for i in range(end - start) if text[start + i - 1 : start + i] == b".")}:
-            if re.match(rb"[%s._]" % ALNUM, text[max(first - 1, 0) : first]):
-                continue
-            if end - first > 45 + 1 or re.match(rb"[%s_]" % ALNUM, text[end : end + 1]):
-                continue
-            value = text[first:end].rstrip(b".")
-            if value.endswith(b":") and not value.endswith(b"::"):
-                value = value[:-1]
-            if value.count(b":") < 2 or not re.search(rb"[0-9]", value):
-                continue
-            try:
-                ipaddress.IPv6Address(value.decode())
-            except ValueError:
-                continue
-            yield first, first + len(value)
+    for second in overlapping(rb"(?<=:)[^:]{0,4}:", text):
+        at = second.end() - 1
+        run = re.search(rb"[0-9A-Fa-f:]{0,45}\Z", text[:at])
+        rest = re.compile(rb"[0-9A-Fa-f:.]*").match(text, at)
+        assert run is not None
+        assert rest is not None
+        start, end = run.start(), min(rest.end(), run.start() + 46)
+        if re.match(rb"[%s_]" % ALNUM, text[end : end + 1]):
+            continue
+        while end > at + 1 and text[end - 1 : end] == b".":
+            end -= 1
+        if text[:end].endswith(b":") and not text[:end].endswith(b"::"):
+            end -= 1
+        label = text.find(b":", start, end) + 1
+        if is_ipv6(text[start:end]) and not re.match(rb"[%s._]" % ALNUM, text[max(start - 1, 0) : start]):
+            yield start, end
+        elif label and is_ipv6(text[label:end]):
+            yield label, end
 
 
 def find_mac(text: bytes, name: bytes) -> Iterator[Span]:
     pair = rb"[0-9A-Fa-f]{2}"
     for sign in (b":", b"-"):
-        form = rb"(?<![%s])(?<![%s]%s)%s(?:%s%s){5}(?![%s])(?!%s[%s])" % (
-            ALNUM, ALNUM, sign, pair, sign, pair, ALNUM, sign, ALNUM,
-        )  # fmt: skip
-        yield from (found.span() for found in overlapping(form, text))
+        form = rb"(?<![%s])%s(?:%s%s){5}(?![%s])(?!%s[%s])" % (ALNUM, pair, sign, pair, ALNUM, sign, ALNUM)
+        for found in overlapping(form, text):
+            if not re.search(rb"(?<![%s])%s%s\Z" % (ALNUM, pair, sign), text[: found.start()]):
+                yield found.span()
     four = rb"[0-9A-Fa-f]{4}"
     form = rb"(?<![%s])(?<![%s]\.)%s\.%s\.%s(?![%s])(?!\.[%s])" % (ALNUM, ALNUM, four, four, four, ALNUM, ALNUM)
     yield from (found.span() for found in overlapping(form, text) if re.search(rb"[A-Fa-f]", found[0]))
