@@ -57,7 +57,7 @@ def test_proxy_and_webhook_start_with_the_stage_alone(stage: Path, tmp_path: Pat
 
     proxy.start()
     try:
-        eventually(lambda: '"event": "listening"' in proxy.output(), what=f"the proxy\n{proxy.tail()}", timeout_s=60)
+        eventually(lambda: '"listening"' in proxy.output(), what=f"the proxy\n{proxy.tail()}", timeout_s=60)
     finally:
         code = proxy.stop()
         block.release()
