@@ -121,7 +121,7 @@ def test_example_renders_to_valid_objects(
 ) -> None:
     objects = chart.render(example)
 
-    assert len(objects) > 5
+    assert len(objects) > 4
     check(objects, operator_types, cert_manager)
 
 

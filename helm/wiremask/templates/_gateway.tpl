@@ -12,10 +12,15 @@
 {{ toYaml $config }}
 {{- end -}}
 
-{{- /* How many node ports there are. */ -}}
+{{- /* How many node ports there are; none where nodes are told apart by name (SNI). */ -}}
 {{- define "wiremask.gatewayNodes" -}}
+{{- $listener := first (.Values.config.listeners | default (list dict)) -}}
+{{- if dig "tls" "nodeNames" "" $listener -}}
+0
+{{- else -}}
 {{- with .Values.gateway.nodes -}}
 {{ add 1 (sub .last .first) }}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -45,6 +45,9 @@ volumeMounts:
   {{- if .root.Values.keys.secret }}
   - {name: wiremask-keys, mountPath: /etc/wiremask/keys, readOnly: true}
   {{- end }}
+  {{- if .root.Values.tls.secret }}
+  - {name: wiremask-tls, mountPath: /etc/wiremask/tls, readOnly: true}
+  {{- end }}
   {{- if .root.Values.credentials.secret }}
   - {name: wiremask-credentials, mountPath: /etc/wiremask/credentials, readOnly: true}
   {{- end }}
@@ -55,6 +58,10 @@ volumeMounts:
   configMap: {name: {{ .Values.rules.configMap }}}
 {{- with .Values.keys.secret }}
 - name: wiremask-keys
+  secret: {secretName: {{ . }}}
+{{- end }}
+{{- with .Values.tls.secret }}
+- name: wiremask-tls
   secret: {secretName: {{ . }}}
 {{- end }}
 {{- with .Values.credentials.secret }}
