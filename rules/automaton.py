@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from wiremask.rules.casefold import fold
 from wiremask.rules.errors import RulesClash
-from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify, OnUnmaskable, Search
+from wiremask.rules.masks import Drop, Fixed, Keep, Mask, Nullify, OneOf, OnUnmaskable, Search
 from wiremask.rules.selector import Index, Name, Path, Slice, Wildcard
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Selection:
     """
 
     path: Path
-    mask: Mask | Search
+    mask: Mask | OneOf | Search
     rule: int
     on_unmaskable: OnUnmaskable = "reject"
     when: int | None = None
@@ -65,7 +65,7 @@ class Selection:
 class Action:
     """What is done to a node: selections that differ only in their path share one."""
 
-    mask: Mask | Search
+    mask: Mask | OneOf | Search
     rule: int
     on_unmaskable: OnUnmaskable
     when: int | None = None

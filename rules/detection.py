@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wiremask.rules.errors import RulesClash
-from wiremask.rules.masks import DateShift, Drop, Fixed, Found, Keep, Nullify, Redact, Search
+from wiremask.rules.masks import DateShift, Drop, Fixed, Found, Keep, Nullify, OneOf, Redact, Search
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def weave(selections: Sequence[Selection]) -> list[Selection]:
     woven: list[Selection] = []
     for selection in selections:
         if selection.detect:
-            if isinstance(selection.mask, Search):
+            if isinstance(selection.mask, Search | OneOf):
                 raise TypeError("a search is made here")
             finds.append(
                 Found(
@@ -52,7 +52,7 @@ def weave(selections: Sequence[Selection]) -> list[Selection]:
                     when=selection.when,
                 )
             )
-        elif not finds or isinstance(selection.mask, Redact | Fixed | Nullify | Drop | DateShift | Search):
+        elif not finds or isinstance(selection.mask, Redact | Fixed | Nullify | Drop | DateShift | Search | OneOf):
             woven.append(selection)
         else:
             then = None if isinstance(selection.mask, Keep) else selection.mask

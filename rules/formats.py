@@ -52,6 +52,7 @@ class Setting:
         markers: what stands for an unreadable value.
         on_unreadable: whether an unreadable value is refused or replaced by the marker.
         output_limit_bytes: bound for the masked values of one batch together.
+        conditions: number of conditions that `Selection.when` counts in.
     """
 
     rules: int
@@ -60,6 +61,7 @@ class Setting:
     markers: Markers = field(default_factory=Markers)
     on_unreadable: OnUnreadable = "reject"
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+    conditions: int = 0
 
 
 def common_format(formats: Iterable[Format]) -> Format:
@@ -99,6 +101,7 @@ def _json(selections: Sequence[Selection], setting: Setting, marker: bytes) -> J
         marker=marker,
         output_limit_bytes=setting.output_limit_bytes,
         topic=setting.topic,
+        conditions=setting.conditions,
     )
 
 

@@ -70,6 +70,8 @@ typedef struct {
     frame_t *frames;   /* depth_limit + 1 */
     uint8_t *name;     /* name_limit bytes, for names with escapes */
     uint8_t *folded;   /* fold_limit bytes, for names without regard to case */
+    uint8_t found;     /* by tests in the value at hand */
+    uint8_t *findings; /* the same for each value; NULL if nobody asks */
     const uint8_t *conditions; /* of the value at hand: for each condition whether it holds */
     int64_t *masked;   /* for each rule */
     int64_t *pending;  /* the same, of the value at hand */
@@ -469,6 +471,40 @@ static fault_t mask_text(
 static fault_t search_leaf(
     walk_t *walk, const action_t *action, leaf_t leaf, const uint8_t *from, const uint8_t *to, unsigned form);
 
+/* Compares a leaf with the literals of a test. A number counts as equal or not if it is written as a plain whole number,
+ * as the literals are: 1.0 and 1e0 are OTHER. */
+static fault_t test_leaf(
+    walk_t *walk, const action_t *action, leaf_t leaf, const uint8_t *from, const uint8_t *to, unsigned form)
+{
+    uint8_t kind = leaf == LEAF_STRING ? LITERAL_STRING : leaf == LEAF_NUMBER ? LITERAL_NUMBER : LITERAL_BOOLEAN;
+    const uint8_t *text = from;
+    size_t length = (size_t)(to - from);
+    int other = !(action->keep_first & kind);
+    if (leaf == LEAF_STRING) {
+        fault_t fault = decode_input(walk, from + 1, to - 1, form, &text, &length);
+        if (UNLIKELY(fault)) return fault;
+    } else if (leaf == LEAF_NUMBER) {
+        for (size_t i = text[0] == '-'; i < length; i++) other |= !is_digit(text[i]);
+        other |= length == 2 && text[0] == '-' && text[1] == '0';
+    }
+    if (other) {
+        walk->found |= FOUND_OTHER;
+        return FAULT_NONE;
+    }
+    const uint8_t *p = walk->program->pool + action->text.at, *end = p + action->text.length;
+    while (p < end) {
+        uint32_t size;
+        memcpy(&size, p + 1, sizeof size);
+        if (*p == kind && size == length && memcmp(p + 5, text, length) == 0) {
+            walk->found |= FOUND_EQUAL;
+            return FAULT_NONE;
+        }
+        p += 5 + size;
+    }
+    walk->found |= FOUND_UNEQUAL;
+    return FAULT_NONE;
+}
+
 /* Masks one leaf [from, to), quotes included. null and dropped leaves never come here. */
 static fault_t mask_leaf(
     walk_t *walk, const action_t *action, leaf_t leaf, const uint8_t *from, const uint8_t *to, unsigned form)
@@ -476,6 +512,7 @@ static fault_t mask_leaf(
     const program_t *program = walk->program;
     fault_t fault;
     switch (action->kind) {
+    case MASK_TEST: return test_leaf(walk, action, leaf, from, to, form);
     case MASK_REDACT:
         fault = redact(walk, leaf, action->text, action->number, action->boolean, from, to);
         break;

@@ -69,6 +69,7 @@ cdef extern from "json_program.h" nogil:
         MASK_SEARCH
         MASK_KEEP
         MASK_CHOICE
+        MASK_TEST
     ctypedef enum hash_form_t:
         HASH_HEX
         HASH_BASE64URL
@@ -171,6 +172,7 @@ cdef extern from "json_emit.h" nogil:
         frame_t* frames
         uint8_t* name
         uint8_t* folded
+        uint8_t* findings
         int64_t* masked
         int64_t* pending
         uint32_t* touched

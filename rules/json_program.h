@@ -21,11 +21,19 @@ typedef enum {
     MASK_COLLECTED,
     MASK_SEARCH, /* what detectors find in a leaf, each by its own action */
     MASK_KEEP,  /* nothing is done, and no later choice counts */
-    MASK_CHOICE /* one of several actions, by what holds of the value */
+    MASK_CHOICE, /* one of several actions, by what holds of the value */
+    MASK_TEST    /* nothing is changed: a node is compared with some literals */
 } mask_kind_t;
 
 /* How a hash is written. */
 typedef enum { HASH_HEX, HASH_BASE64URL, HASH_CROCKFORD } hash_form_t;
+
+/* The kinds of literals that a test compares with, and how each is written in `text`: its kind, four bytes of length in
+ * the machine's order, and the decoded string, or the number or word. */
+enum { LITERAL_STRING = 1, LITERAL_NUMBER = 2, LITERAL_BOOLEAN = 4 };
+
+/* What tests found in a value, joined by `or`. A node of a kind that no literal has is OTHER. */
+enum { FOUND_EQUAL = 1, FOUND_UNEQUAL = 2, FOUND_OTHER = 4 };
 
 /* A piece of program_t.pool. */
 typedef struct {
@@ -40,7 +48,7 @@ typedef struct {
     int32_t rule;
     piece_t text;              /* redact: the string with its quotes; fixed: the literal; partial: one hidden character */
     piece_t number, boolean;   /* redact: the literals for these */
-    uint32_t keep_first, keep_last; /* partial; truncate: keep_first is the length */
+    uint32_t keep_first, keep_last; /* partial; truncate: keep_first is the length; test: keep_first, kinds of literals */
     uint32_t fixed_length;     /* partial: so many hidden characters, whatever the text has; 0 for as many as it has */
     uint64_t separators[2];    /* partial: the separators below U+0080, a bit each */
     piece_t wide_separators;   /* the others: four bytes each, in the machine's order */

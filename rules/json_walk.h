@@ -84,7 +84,10 @@ value: /* p is at the first byte of a value whose state is `state` */
         if (action == NULL) goto after;
         CHOOSE(LEAF_BOOLEAN, TEXT_PLAIN);
         if (action->kind == MASK_DROP) goto drop;
-        if (*leaf == 'n') goto after;
+        if (*leaf == 'n') {
+            if (UNLIKELY(action->kind == MASK_TEST)) walk->found |= FOUND_OTHER;
+            goto after;
+        }
         fault = mask_leaf(walk, action, LEAF_BOOLEAN, leaf, p, TEXT_PLAIN);
         if (UNLIKELY(fault)) return fault;
         goto after;
@@ -94,6 +97,11 @@ value: /* p is at the first byte of a value whose state is `state` */
         if (UNLIKELY(top == last)) return FAULT_TOO_DEEP;
         if (UNLIKELY(action != NULL && action->kind == MASK_CHOICE))
             action = choose(walk, action, NO_LEAF, p, p, TEXT_PLAIN);
+        if (UNLIKELY(action != NULL && action->kind == MASK_TEST)) {
+            walk->found |= FOUND_OTHER;
+            state = program->states; /* what is in it is not looked at */
+            action = NULL;
+        }
         if (UNLIKELY(action != NULL && action->whole)) {
             /* Its replacement is written now; where it ends is known when it closes. */
             if (action->kind == MASK_DROP) {
@@ -266,6 +274,8 @@ static fault_t mask_batch(
         size_t output = walk->output.length, inputs = walk->inputs.length, jobs = walk->jobs.length;
         spans[0] = -1;
         spans[1] = 0;
+        walk->found = 0;
+        if (walk->findings != NULL) walk->findings[i] = 0;
         if (values[1] < 0) continue;
         walk->value = (uint32_t)i;
         walk->conditions = conditions + i * walk->program->conditions;
@@ -273,6 +283,7 @@ static fault_t mask_batch(
         walk->unmaskable = FAULT_NONE;
         const uint8_t *begin = buffer + values[0];
         fault_t fault = mask_value(walk, begin, begin + values[1], spans);
+        if (walk->findings != NULL && !fault) walk->findings[i] = walk->found;
         int collected = jobs != walk->jobs.length;
         if (collected && !fault) fault = reserve(&walk->tallies, walk->touched_count * sizeof(tally_t));
         for (uint32_t k = 0; k < walk->touched_count; k++) {

@@ -17,6 +17,7 @@ from wiremask.rules.searchmask import Leaf, SearchMask
 
 from cpython.array cimport array, clone
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.ref cimport PyObject
@@ -123,13 +124,15 @@ cdef class JsonMasker:
             build(weave(selections)), rules, conditions, depth_limit, on_unreadable == "redact", marker, topic
         )
 
-    def mask(self, buffer, values, bytes conditions=b""):
+    def mask(self, buffer, values, bytes conditions=b"", bytearray findings=None):
         """Masks the values of a batch. The GIL is released meanwhile, so nothing may write to the buffer.
 
         Args:
             buffer: the bytes that hold the values.
             values: array("i") with two ints a value, (start, length) in the buffer; length -1 is null.
             conditions: for each value, a byte for each number of `Selection.when`: 1 where the condition holds, else 0.
+            findings: takes, for each value, what selections with `OneOf` found: bit 0 is set for a node that equals one
+                of the literals, bit 1 for one that does not, bit 2 for one of another kind; 0 if the value is unreadable.
 
         Returns:
             An Outcome; it holds copies only.
@@ -138,16 +141,16 @@ cdef class JsonMasker:
             ValueError: a span lies outside the buffer, or `conditions` has another length.
             MaskedTooLarge: the outputs of the batch outgrew the limit.
         """
-        return self._run(buffer, values, conditions, False)
+        return self._run(buffer, values, conditions, findings, False)
 
     def leaves(self, buffer, values):
         """The leaves that the values of a batch have for collected masks, as (index of the value, text), in order.
 
         Values that are refused have none. No mask is called. The arguments are those of `mask`.
         """
-        return self._run(buffer, values, bytes(self.program.tables.conditions * (len(values) // 2)), True)
+        return self._run(buffer, values, bytes(self.program.tables.conditions * (len(values) // 2)), None, True)
 
-    cdef object _run(self, buffer, values, bytes conditions, bint only_leaves):
+    cdef object _run(self, buffer, values, bytes conditions, bytearray findings, bint only_leaves):
         cdef Py_buffer text, given
         if self.program is None:
             raise TypeError("the JsonMasker was not set up")
@@ -159,9 +162,11 @@ cdef class JsonMasker:
                     raise ValueError("values is an array of int32 pairs")
                 if self.program.tables.conditions * (given.len // 8) != len(conditions):
                     raise ValueError("conditions has a byte for each condition and value")
+                if findings is not None and len(findings) != given.len // 8:
+                    raise ValueError("findings has a byte for each value")
                 return self._mask(
                     buffer, values, <const uint8_t*>text.buf, text.len, <const int32_t*>given.buf, given.len // 8,
-                    conditions, only_leaves,
+                    conditions, findings, only_leaves,
                 )
             finally:
                 PyBuffer_Release(&given)
@@ -170,7 +175,7 @@ cdef class JsonMasker:
 
     cdef object _mask(
         self, buffer, spans_given, const uint8_t* text, Py_ssize_t size, const int32_t* values, Py_ssize_t count,
-        bytes conditions, bint only_leaves,
+        bytes conditions, bytearray findings, bint only_leaves,
     ):
         cdef walk_t walk
         cdef const uint8_t* holds = <const uint8_t*>PyBytes_AS_STRING(conditions)
@@ -183,6 +188,8 @@ cdef class JsonMasker:
         walk.program = &self.program.tables
         walk.masked = <int64_t*>masked.data.as_longlongs
         walk.marker = -1
+        if findings is not None:
+            walk.findings = <uint8_t*>PyByteArray_AS_STRING(findings)
         # Most masks keep or shrink a value. A first guess that is too large costs only address space.
         set_up(&walk.output, grow_bytes, min(hint + hint // 8 + 64, self.output_limit), self.output_limit)
         set_up(&walk.inputs, grow_by_realloc, 4096, 0xFFFFFFFF)

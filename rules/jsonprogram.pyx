@@ -11,7 +11,20 @@ from wiremask.rules.automaton import Action
 from wiremask.rules.casefold import folds
 from wiremask.rules.detectors import DETECTORS
 from wiremask.rules.maskers import collect
-from wiremask.rules.masks import REDACTED, Drop, Fixed, Hash, Keep, Nullify, Partial, Pattern, Redact, Search, Truncate
+from wiremask.rules.masks import (
+    REDACTED,
+    Drop,
+    Fixed,
+    Hash,
+    Keep,
+    Nullify,
+    OneOf,
+    Partial,
+    Pattern,
+    Redact,
+    Search,
+    Truncate,
+)
 
 from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -36,6 +49,7 @@ from wiremask.rules.json_kernel cimport (
     MASK_PATTERN,
     MASK_REDACT,
     MASK_SEARCH,
+    MASK_TEST,
     MASK_TRUNCATE,
     NO_BOUND,
     NO_NAME,
@@ -115,6 +129,10 @@ cdef class Program:
                 to.kind = MASK_DROP
             elif isinstance(mask, Keep):
                 to.kind = MASK_KEEP
+            elif isinstance(mask, OneOf):
+                to.kind = MASK_TEST
+                to.text = add_piece(pool, literals_of(mask))
+                to.keep_first = bool(mask.strings) | bool(mask.numbers) << 1 | bool(mask.booleans) << 2
             elif isinstance(mask, Partial):
                 set_partial(to, mask, pool)
             elif isinstance(mask, Truncate):
@@ -403,6 +421,18 @@ cdef int set_partial(action_t* to, mask, bytearray pool) except -1:
             wide.append(code)
     to.wide_separators = add_piece(pool, wide.tobytes())
     return 0
+
+
+cdef bytes literals_of(mask):
+    """The literals of a test: see json_program.h."""
+    cdef uint32_t size
+    cdef bytearray written = bytearray()
+    for kind, literals in ((1, mask.strings), (2, mask.numbers), (4, mask.booleans)):
+        for literal in literals:
+            text = literal.encode()
+            size = len(text)
+            written += bytes([kind]) + (<const char*>&size)[:sizeof(size)] + text
+    return bytes(written)
 
 
 cdef int set_hash(action_t* to, mask) except -1:

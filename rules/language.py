@@ -25,6 +25,7 @@ from wiremask.rules.jsonmask import OUTPUT_LIMIT_BYTES
 from wiremask.rules.keyring import KeyRing
 from wiremask.rules.metadata import Metadata, read_metadata, read_name
 from wiremask.rules.plan import Plan, TopicPlan
+from wiremask.rules.recordwhen import RecordCondition, read_conditions
 from wiremask.rules.rule import DIRECTIONS, Direction, Rule
 from wiremask.rules.ruletests import RuleTest, read_tests, try_tests
 from wiremask.rules.shape import Words, expected, member, read_items, read_members, read_switch, read_text, read_word
@@ -69,7 +70,7 @@ RULE = Words(
     ),
     required=("name", "topics", "at"),
 )
-WHEN = Words(of="`when`", known=("client",), later=("record",))
+WHEN = Words(of="`when`", known=("client", "record"))
 MODES = ("enforce", "observe")
 POLICIES = ("reject", "redact", "omit")
 
@@ -211,7 +212,7 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
     at = _read_directions(members, faults)
     mode = member(members, "mode")
     observes = mode is not None and read_word(mode, "mode", MODES, faults) == "observe"
-    client = _read_when(members, faults)
+    client, record = _read_when(members, faults)
     undo = _read_reversible(members, reading, faults)
     value, key, headers = member(members, "value"), member(members, "key"), member(members, "headers")
     if value is None and key is None and headers is None:
@@ -246,10 +247,15 @@ def _read_rule(node: Node, reading: _Reading, faults: Faults) -> None:
         key=key_part,
         headers=header_fields or (),
         client=client,
+        record=record,
         observes=observes,
         on_unreadable=on_unreadable,
         on_unmaskable=on_unmaskable,
     )
+    if record:
+        _check_record(rule, members["when"].mark, faults)
+        if len(faults.found) > before:
+            return
     reading.rules.append((rule, tests, faults))
 
 
@@ -281,18 +287,33 @@ def _read_ignore_case(members: dict[str, Entry], faults: Faults) -> bool:
     return node is not None and read_switch(node, "ignoreCase", faults) is True
 
 
-def _read_when(members: dict[str, Entry], faults: Faults) -> Condition | None:
+def _read_when(members: dict[str, Entry], faults: Faults) -> tuple[Condition | None, tuple[RecordCondition, ...]]:
     when = member(members, "when")
     conditions = None if when is None else read_members(when, WHEN, faults)
     if when is None or conditions is None:
-        return None
+        return None, ()
     client, record = member(conditions, "client"), member(conditions, "record")
-    if record is not None:
-        read_items(record, "`record` is a list of conditions", faults)
-    if client is None:
-        if record is None:
-            faults.add(when.mark, "`when` lacks `client`; add it, or delete `when`")
-        return None
+    if record is None and client is None:
+        faults.add(when.mark, "`when` has neither `client` nor `record`; add one, or delete `when`")
+    return (
+        None if client is None else _read_client(client, faults),
+        () if record is None else read_conditions(record, faults),
+    )
+
+
+def _check_record(rule: Rule, mark: Mark, faults: Faults) -> None:
+    """Reports what does not go with conditions on the record yet."""
+    if rule.key is not None or rule.headers:
+        faults.add(mark, "`record` is for `value` alone yet; put `key` and `headers` into another rule")
+    if rule.format != "json":
+        faults.add(mark, "`record` goes with `format: json` alone; write another rule")
+    if rule.observes:
+        faults.add(mark, "`record` does not go with `mode: observe` yet; delete one of the two")
+    if any(field.required for field in rule.fields):
+        faults.add(mark, "`record` does not go with `onMissing: reject` yet; put the field into another rule")
+
+
+def _read_client(client: Node, faults: Faults) -> Condition | None:
     text = read_text(client, "`client` is a CEL expression", faults, limit=CONDITION_LIMIT_CHARACTERS)
     if text is None or not isinstance(client, Scalar):
         return None

@@ -346,6 +346,21 @@ class Embedded:
     base64: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneOf:
+    """No mask: a node is compared with literals, and nothing changes.
+
+    Attributes:
+        strings: decoded.
+        numbers: whole numbers as they are written in decimal.
+        booleans: `true` or `false`.
+    """
+
+    strings: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    booleans: tuple[str, ...] = ()
+
+
 Mask = (
     Keep
     | Redact

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wiremask.rules.automaton import Selection
 from wiremask.rules.formats import common_format, make_masker
 from wiremask.rules.headers import HeaderEntry, HeaderMasker
+from wiremask.rules.masks import Keep
 from wiremask.rules.required import Required, RequiredMasker
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def value_masker(rules: Sequence[Rule], at: Direction, setting: Setting) -> Part
     Raises:
         RulesClash: the rules cannot act together.
     """
+    # Conditions on the record are for values alone: see RecordTests.count.
+    setting = replace(setting, conditions=2 * sum(bool(rule.record) for rule in rules))
     return _fields_masker(rules, [_value_part(rule) for rule in rules], at, setting)
 
 
@@ -58,6 +61,8 @@ def _fields_masker(
     concerned = [rule for rule, part in zip(rules, parts, strict=True) if part is not None]
     if not concerned:
         return None
+    numbers = iter(range(len(rules)))
+    conditional = {position: next(numbers) for position, rule in enumerate(rules) if rule.record}
     selections = [
         Selection(
             path=field.path,
@@ -65,6 +70,7 @@ def _fields_masker(
             rule=position,
             on_unmaskable=_on_unmaskable(rule, at),
             detect=field.detect,
+            when=2 * conditional[position] + isinstance(field.mask, Keep) if position in conditional else None,
         )
         for position, (rule, part) in enumerate(zip(rules, parts, strict=True))
         if part is not None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from wiremask.rules.condition import NOBODY, Client
 from wiremask.rules.errors import RulesClash
@@ -22,12 +22,16 @@ from wiremask.rules.observers import Observer, split
 from wiremask.rules.outcome import unchanged
 from wiremask.rules.parts import header_masker, key_masker, value_masker
 from wiremask.rules.records import RecordsOutcome
+from wiremask.rules.recordwhen import RecordTests
 from wiremask.rules.traits import acts_in_kernel, binds_topic
 
 if TYPE_CHECKING:
     from array import array
     from collections.abc import Sequence
 
+    from typing_extensions import Buffer
+
+    from wiremask.rules.jsonmask import JsonMasker
     from wiremask.rules.metadata import Metadata
     from wiremask.rules.outcome import Outcome
     from wiremask.rules.records import Records
@@ -57,7 +61,18 @@ class TopicPlan:
         is_light: the kernel does all of it by itself, many times faster than what else there is.
     """
 
-    __slots__ = ("_headers", "_keeping", "_keys", "_setting", "_values", "at", "is_light", "observers", "rules")
+    __slots__ = (
+        "_headers",
+        "_keeping",
+        "_keys",
+        "_setting",
+        "_tests",
+        "_values",
+        "at",
+        "is_light",
+        "observers",
+        "rules",
+    )
 
     def __init__(
         self,
@@ -93,6 +108,8 @@ class TopicPlan:
             output_limit_bytes=output_limit_bytes,
         )
         self._keeping: TopicPlan | None = None
+        tests = RecordTests(self.rules, depth_limit=json_depth)
+        self._tests = tests if tests.count else None
         enforced = [rule.without_parts() if rule.observes else rule for rule in self.rules]
         self._values = value_masker(enforced, at, self._setting)
         self._keys = key_masker(enforced, at, self._setting)
@@ -104,7 +121,7 @@ class TopicPlan:
         )
         self.is_light = (
             not self.observers
-            and self._headers is None
+            and not self.masks_headers
             and all(acts_in_kernel(mask) for rule in self.rules for mask in rule.masks)
         )
 
@@ -145,7 +162,7 @@ class TopicPlan:
     @property
     def masks_headers(self) -> bool:
         """Whether any rule looks at headers."""
-        return self._headers is not None
+        return self._headers is not None or self._asks_headers
 
     def mask_records(self, records: Records) -> RecordsOutcome:
         """Masks all parts of the records of a batch. The work is done without the interpreter's lock, headers aside.
@@ -155,7 +172,7 @@ class TopicPlan:
         """
         section = records.section
         return RecordsOutcome(
-            value=None if self._values is None else self._values.mask(section, records.values),
+            value=self._mask_values(section, records.values, records.headers if self._asks_headers else None),
             key=None if self._keys is None else self._keys.mask(section, records.keys),
             headers=None if self._headers is None else self._headers.mask(section, records.headers),
         )
@@ -170,9 +187,20 @@ class TopicPlan:
         Returns:
             The changed values, and per value what became of it; `Failure.rule` is a position in `rules`, or -1.
         """
+        outcome = self._mask_values(buffer, values, None)
+        return unchanged(len(values) // 2, rules=len(self.rules)) if outcome is None else outcome
+
+    def _mask_values(self, buffer: Buffer, values: array[int], headers: array[int] | None) -> Outcome | None:
         if self._values is None:
-            return unchanged(len(values) // 2, rules=len(self.rules))
-        return self._values.mask(buffer, values)
+            return None
+        if self._tests is None:
+            return self._values.mask(buffer, values)
+        # Rules with conditions on the record have format json, whose masker takes them.
+        return cast("JsonMasker", self._values).mask(buffer, values, self._tests.decide(buffer, values, headers))
+
+    @property
+    def _asks_headers(self) -> bool:
+        return any(condition.header is not None for rule in self.rules for condition in rule.record)
 
 
 class ClientPlan(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from wiremask.rules.automaton import Selection
 from wiremask.rules.jsonmask import JsonMasker
@@ -49,7 +49,7 @@ class RequiredMasker:
             for one in required
         ]
 
-    def mask(self, buffer: Buffer, values: array[int], /) -> Outcome:
+    def mask(self, buffer: Buffer, values: array[int], conditions: bytes = b"", /) -> Outcome:
         """Masks a batch: see JsonMasker.mask. Null is nothing to ask for; the unreadable is the masker's to judge."""
         complete = array("i", values)
         missing: dict[int, int] = {}
@@ -59,7 +59,11 @@ class RequiredMasker:
                 if spans[2 * index] == UNCHANGED and complete[2 * index + 1] >= 0:
                     missing[index] = rule
                     complete[2 * index + 1] = -1
-        outcome = self._masker.mask(buffer, complete)
+        outcome = (
+            cast("JsonMasker", self._masker).mask(buffer, complete, conditions)
+            if conditions
+            else self._masker.mask(buffer, complete)
+        )
         return _refuse(outcome, missing) if missing else outcome
 
 

@@ -39,5 +39,12 @@ def reveal_plan(plan: Plan, topic: str, at: Direction, *, json_depth: int = 64) 
 def _turn(rule: Rule) -> Rule:
     fields = tuple(replace(field, mask=inverse(field.mask), required=False) for field in rule.fields)
     return replace(
-        rule, fields=fields, key=None, headers=(), client=None, on_unreadable="reject", on_unmaskable="reject"
+        rule,
+        fields=fields,
+        key=None,
+        headers=(),
+        client=None,
+        record=(),
+        on_unreadable="reject",
+        on_unmaskable="reject",
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wiremask.rules.detectors import Detector
     from wiremask.rules.globs import Regex
     from wiremask.rules.masks import FailurePolicy, Mask
+    from wiremask.rules.recordwhen import RecordCondition
     from wiremask.rules.selector import Path
     from wiremask.rules.topics import TopicFilter
 
@@ -96,6 +97,7 @@ class Rule:
         key: what happens to keys; None if nothing does.
         headers: in order of precedence, the first that matches a header's name decides it.
         client: what must hold of the client for the rule to act; None if it acts for every client.
+        record: what must hold of a record for the rule to act on it, all of it.
         observes: it counts what it would mask, and changes nothing.
         on_unreadable: what a record comes to of which a part is not of its format.
         on_unmaskable: what a record comes to of which a field has a type that its mask does not take.
@@ -112,6 +114,7 @@ class Rule:
     key: Part | None = None
     headers: tuple[HeaderField, ...] = ()
     client: Condition | None = None
+    record: tuple[RecordCondition, ...] = ()
     observes: bool = False
     on_unreadable: FailurePolicy = "reject"
     on_unmaskable: FailurePolicy = "reject"

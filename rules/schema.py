@@ -25,6 +25,7 @@ from wiremask.rules import (
     maskcall,
     masks,
     maskwords,
+    recordwhen,
 )
 from wiremask.rules import metadata as about
 from wiremask.rules.detectors import DETECTORS
@@ -131,6 +132,7 @@ DETECT = _list(
 POLICY = _word(language.POLICIES)
 FORMAT = _word(fields.FORMATS)
 FIELDS = _list(_ref("field"), "The first that selects a leaf decides it.")
+LITERAL: Schema = {"type": ["string", "integer", "boolean"]}
 CONDITION = _text(
     f"CEL over {', '.join(condition.VARIABLES)}.", minLength=1, maxLength=language.CONDITION_LIMIT_CHARACTERS
 )
@@ -227,7 +229,19 @@ SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
             "tests": _list(_ref("test"), "Run at every load."),
         },
     ),
-    "when": (language.WHEN, {"client": CONDITION}),
+    "when": (
+        language.WHEN,
+        {"client": CONDITION, "record": _list(_ref("recordCondition"), "All must hold of a record.")},
+    ),
+    "recordCondition": (
+        recordwhen.CONDITION,
+        {
+            "path": _text("A JSONPath into the value.", pattern=r"^\$", maxLength=1024),
+            "header": _text("The name of a header."),
+            "equals": LITERAL,
+            "in": _list(LITERAL, "One of these."),
+        },
+    ),
     "value": (fields.VALUE, {"format": FORMAT, "fields": FIELDS, "unlisted": _ref("mask")}),
     "recordKey": (fields.KEY, {"format": FORMAT, "fields": FIELDS}),
     "header": (

@@ -54,6 +54,10 @@ def with_rule(more: str, mask: str = "keep") -> str:
     )
 
 
+def with_record(conditions: str, more: str = "", caret: str = "") -> str:
+    return with_rule(f"{more}    {caret}when: {{record: {conditions}}}\n")
+
+
 def with_client(expression: str, close: str = "}\n") -> str:
     opening = "{client: " if close else "\n      client: "
     return with_rule(f"    when: {opening}{expression}{close}")
@@ -242,11 +246,24 @@ RULES = {
     "unknown policy": (with_rule("    onUnmaskable: ‸pass\n"), "unknown word for `onUnmaskable`"),
     "policy is a list": (with_rule("    onUnmaskable: ‸[reject]\n"), "`onUnmaskable` is one of"),
     "policy is a boolean": (with_rule("    onUnmaskable: ‸true\n"), "unknown word for `onUnmaskable`"),
-    "when is empty": (with_rule("    when: ‸{}\n"), "`when` lacks `client`"),
+    "when is empty": (with_rule("    when: ‸{}\n"), "`when` has neither `client` nor `record`"),
     "when is a text": (with_rule("    when: ‸always\n"), "`when` is a mapping"),
-    "when record": (
-        with_rule("    when: {‸record: [{header: a, equals: b}]}\n"),
-        "`record` in `when` is not supported yet",
+    "record is no list": (with_record("‸{path: $.a, equals: b}"), "`record` is a list"),
+    "record condition of nothing": (with_record("[‸{equals: b}]"), "exactly one of `path` and `header`"),
+    "record condition of both": (with_record("[‸{path: $.a, header: a, equals: b}]"), "exactly one of `path`"),
+    "record condition without values": (with_record("[‸{path: $.a}]"), "exactly one of `equals` and `in`"),
+    "record condition word": (with_record("[{path: $.a, equals: b, ‸equal: b}]"), "did you mean `equals`?"),
+    "record path": (with_record("[{path: '$[‸?@.a]', equals: b}]"), "filters"),
+    "record value null": (with_record("[{path: $.a, equals: ‸null}]"), "write a text, a whole number or true"),
+    "record value with a point": (with_record("[{path: $.a, in: [1, ‸1.5]}]"), "compared if they are whole"),
+    "record header with a number": (with_record("[{header: a, equals: ‸1}]"), "a header is compared with texts"),
+    "record beside a key": (
+        with_record("[{header: a, equals: b}]", "    key: {fields: [{path: $.a, mask: redact}]}\n", "‸"),
+        "is for `value` alone yet",
+    ),
+    "record and observe": (
+        with_record("[{header: a, equals: b}]", "    mode: observe\n", "‸"),
+        "does not go with `mode: observe`",
     ),
     "unknown key in when": (with_rule("    when: {‸clients: a, client: topic == 'a'}\n"), "did you mean `client`?"),
     "no part": (HEAD + "  - ‸{name: r, topics: [t], at: [fetch]}\n", "a rule lacks `value`"),
