@@ -172,7 +172,7 @@ def test_selections_with_one_effect_share_an_action() -> None:
 
 
 @given(selections, st.lists(st.sampled_from([*NAMES, "SSN", "É", 0, 1, 2, 3]), max_size=5))
-@settings(max_examples=300)
+@settings(max_examples=200, deadline=None)
 def test_agrees_with_a_plain_evaluation_of_each_path(chosen: list[Selection], steps: list[str | int]) -> None:
     machine = build(chosen)
 
