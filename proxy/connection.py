@@ -314,11 +314,11 @@ class Connection:
             return
         if isinstance(frame, bytearray) and self._shortcut.response(frame, 0, len(frame)):  # a large one
             self.client.write(frame_pieces(frame), claim)
-            self._delivered()
+            self._deliver()
             return
         if (pieces := self._quick_way.response(frame)) is not None:
             self.client.write(pieces, claim)
-            self._delivered()
+            self._deliver()
             return
         try:
             exchange = self._pipeline.exchange(self._session, frame)
@@ -362,8 +362,8 @@ class Connection:
         self._delivered()
 
     def _response_passed(self) -> None:
-        if self.client.is_held or self.client.has_ended or self._draining:
-            self._delivered()
+        if self._session.is_due or self.client.is_held or self.client.has_ended or self._draining:
+            self._deliver()
 
     def _delivered(self) -> None:
         """The client was told something; what waited for that goes on."""

@@ -171,9 +171,14 @@ class Session:
         self._awaiting.clear()
         self._owed.clear()
 
+    @property
+    def is_due(self) -> bool:
+        """Whether a reply may leave now: what it waited for has been answered."""
+        return bool(self._owed) and self._owed[0].reply is not None
+
     def due(self) -> list[Exchange]:
         """Takes the exchanges whose replies may leave now, oldest first."""
         due = []
-        while self._owed and self._owed[0].reply is not None:
+        while self.is_due:
             due.append(self._owed.popleft())
         return due
