@@ -41,8 +41,8 @@ class LimitsConfig(Section):
     """Requests of one connection that wait for an answer; at the limit its socket is not read."""
 
     worker_bytes: int = Field(default=262_144, ge=0)
-    """Frames of this size (eight times it where all masks are the kernel's own) and batches that expand beyond it
-    go to a worker thread: others do not wait."""
+    """Frames of this size and batches that expand beyond it, alone or together (eight times it where all masks are the
+    kernel's own), go to a worker thread: others do not wait."""
 
     connect_seconds: float = Field(default=10, gt=0)
     """Until a broker must have taken a connection."""

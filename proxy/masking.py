@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 BATCH_MAGIC = 2
 RATIO_FREE_BYTES = 8 << 20
 
+LIGHT = 8
+"""A frame may be so many times larger, or expand so much further, if the kernel masks all of it alone. For the work on
+it to change to another thread, and its bytes to another core's cache, costs as much as to mask them."""
+
+BATCHES_AT_ONCE = 4096
+"""What a batch costs beside its bytes adds up: a frame of more batches is worked on by a thread."""
+
 HEADERS_LIMIT = 1_000_000
 """A header can be as small as two bytes, and what is known of one takes many more; producers send a few a record."""
 
@@ -56,7 +63,7 @@ class RecordsRefused(InvalidRecords):
 
 
 class TooHeavy(Exception):
-    """A batch expands beyond what may be worked on here and now; a worker thread has more room."""
+    """More batches, or a longer expansion, than may be worked on here and now; a worker thread has more room."""
 
 
 class TooManyRecords(RecordsError):
@@ -72,14 +79,25 @@ class Work:
     counted twice.
 
     Args:
-        limit_bytes: what one batch may expand to.
+        limit_bytes: what one batch may expand to; if the attempt is not final, all batches together (`LIGHT` times as
+            much where they are).
         is_final: whether a batch that expands beyond it is refused; otherwise `TooHeavy` asks for another attempt.
         charge: takes account of memory until the claim that it gives is released.
         ratio: how many times its own size a section may expand to, once that is beyond RATIO_FREE_BYTES.
         records: the most that a batch may have.
     """
 
-    __slots__ = ("_done", "_observed", "charge", "is_final", "limit_bytes", "ratio", "records")
+    __slots__ = (
+        "_batches",
+        "_charge",
+        "_done",
+        "_expanded_bytes",
+        "_observed",
+        "is_final",
+        "limit_bytes",
+        "ratio",
+        "records",
+    )
 
     def __init__(
         self,
@@ -94,13 +112,36 @@ class Work:
         self.is_final = is_final
         self.ratio = ratio
         self.records = records
-        self.charge = charge
+        self._charge = charge
+        self._batches = 0
+        self._expanded_bytes = 0
         self._done: list[tuple[TopicPlan, RecordCounts]] = []
         self._observed: list[tuple[TopicPlan, list[Observation]]] = []
 
     def room_for(self, size: int) -> int:
         """What so many bytes may expand to: for what has expanded very far, its ratio decides."""
         return min(self.limit_bytes, max(RATIO_FREE_BYTES, self.ratio * size))
+
+    def begin(self, batches: int) -> None:
+        """Begins a field of so many batches.
+
+        Raises:
+            TooHeavy: with those before, they are too many for here and now.
+        """
+        self._batches += batches
+        if self._batches > BATCHES_AT_ONCE and not self.is_final:
+            raise TooHeavy
+
+    def expand(self, count: int, plan: TopicPlan) -> Claim:
+        """Takes account of what a batch expanded to, until the claim is released.
+
+        Raises:
+            TooHeavy: with those before, it is too much for here and now.
+        """
+        self._expanded_bytes += count
+        if self._expanded_bytes > self.limit_bytes * (LIGHT if plan.is_light else 1) and not self.is_final:
+            raise TooHeavy
+        return self._charge(count)
 
     def count(self, outcome: RecordsOutcome, plan: TopicPlan) -> None:
         """Adds what became of one batch."""
@@ -130,6 +171,7 @@ def mask_produced(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | 
     spans = split_batches(records, partial_tail=False)
     if not spans:
         raise InvalidRecords("no record batch")
+    work.begin(len(spans))
     pieces: Pieces = []
     for span in spans:
         if span.magic != BATCH_MAGIC:
@@ -150,6 +192,7 @@ def mask_fetched(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | N
         TooHeavy: see `Work`.
     """
     spans = split_batches(records, partial_tail=True)
+    work.begin(len(spans))
     pieces: Pieces = []
     for is_batch, run in groupby(spans, lambda span: span.magic == BATCH_MAGIC):
         if not is_batch:
@@ -208,7 +251,7 @@ def _mask_sets(
 def _mask(
     batch: Batch | MessageSet, original: memoryview, plan: TopicPlan, work: Work, *, is_compressed: bool
 ) -> bytes | memoryview:
-    expanded = work.charge(len(memoryview(batch.section))) if is_compressed else None
+    expanded = work.expand(len(memoryview(batch.section)), plan) if is_compressed else None
     try:
         work.observe(batch, plan)
         outcome = plan.mask_records(batch)

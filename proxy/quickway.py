@@ -19,7 +19,7 @@ from wiremask.protocol.header import read_request_header
 from wiremask.protocol.messages.skims import refill_fetch_response, refill_produce_request
 from wiremask.protocol.refill import Choices, RecordsField, Refill
 from wiremask.proxy import metrics
-from wiremask.proxy.masking import TooHeavy, mask_fetched, mask_produced
+from wiremask.proxy.masking import LIGHT, TooHeavy, mask_fetched, mask_produced
 from wiremask.proxy.session import Exchange
 from wiremask.rules import RulesClash
 
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 _HEAD_START: Final = 8  # of what a request's header has behind the correlation id
 _HEAD_BYTES: Final = 1024  # of one that is remembered: a client could make it as long as a frame
-_LIGHT: Final = 8
-"""A frame may be so many times larger if the kernel masks all of it alone. For the work on it to change to another
-thread, and its bytes to another core's cache, costs as much as to mask them."""
 _PRODUCE_KEY: Final = apis.PRODUCE.to_bytes(2, "big")
 
 
@@ -62,7 +59,7 @@ class QuickWay:
         self._topics = topics
         self._work = work
         self._limit_bytes = limit_bytes
-        self._light_bytes = limit_bytes * _LIGHT
+        self._light_bytes = limit_bytes * LIGHT
         self._plan: Plan | None = None
         self._login_steps = -1
         self._is_open = False
