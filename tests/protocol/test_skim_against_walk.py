@@ -7,44 +7,18 @@ and it asked about those topics, no others.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from support.kafka_oracle import oracle
+from support.lies import lies
 from support.skims import TAKEN, skim_of, walked
 from wiremask.protocol.skim import Decisions, Skim
 
 IDS = [f"{name}-{version}" for name, version in TAKEN]
 WITH_TOPICS = [(name, version) for name, version in TAKEN if name != "ProduceResponse"]
-BYTES = [bytes([byte]) for byte in (0, 1, 2, 3, 8, 0x7F, 0x80, 0x81, 0xFE, 0xFF)]
-VARINTS = [
-    b"\x81\x00",  # longer than need be
-    b"\x80\x80\x80\x80\x08",  # 2^31
-    b"\xff\xff\xff\xff\x07",  # 2^31 - 1
-    b"\xff\xff\xff\xff\x0f",  # -1, to who keeps 32 bits
-    b"\x82\x80\x80\x80\x10",  # 2, to who drops what is beyond
-    b"\x80" * 10 + b"\x01",  # of eleven bytes
-]
-LENGTHS = [struct.pack(">i", length) for length in (-(2**31), -2, -1, 0, 3, 2**31 - 1)] + [b"\xff\xff", b"\x7f\xff"]
-
-
-def lies(body: bytes) -> Iterator[bytes]:
-    """The message, and what a liar makes of it at each of its bytes."""
-    yield body
-    yield body + b"\0"
-    yield body * 2
-    for at in range(len(body)):
-        yield body[:at]
-        yield body[:at] + body[at + 1 :]
-        yield body[:at] + body[at : at + 1] + body[at:]
-        yield body[:at] + bytes([body[at] ^ 0x80]) + body[at + 1 :]
-        for put in (*BYTES, *VARINTS):
-            yield body[:at] + put + body[at + 1 :]
-        for put in LENGTHS:
-            yield body[:at] + put + body[at + len(put) :]
 
 
 def unmasked(values: dict[str, Any]) -> dict[str, Any]:

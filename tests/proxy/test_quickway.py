@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,19 +11,10 @@ from hypothesis import strategies as st
 
 from support.batches import write_batch
 from support.requests import fetch_frame, produce_frame
-from support.scripted import HEAD, Rules, fetched
-from wiremask.protocol.api import APIS, FETCH
-from wiremask.protocol.errors import ProtocolError
-from wiremask.protocol.header import make_response_header
+from support.scripted import HEAD, fetched
+from support.ways import Ways, asked, response, told
 from wiremask.proxy import metrics
-from wiremask.proxy.budget import Budget
-from wiremask.proxy.limits import LimitsConfig
-from wiremask.proxy.masking import TooHeavy, Work
-from wiremask.proxy.pipeline import Pipeline
-from wiremask.proxy.quickway import QuickWay
-from wiremask.proxy.session import Exchange, Session
-from wiremask.proxy.steps import Forward, Reply
-from wiremask.proxy.topics import TopicNames
+from wiremask.proxy.steps import Forward
 
 RULES = (
     HEAD
@@ -34,82 +24,12 @@ RULES = (
 """
 )
 TOPIC_ID = uuid.UUID(int=0x1234)
+TOPIC_IDS = {TOPIC_ID: "masked"}
 UNKNOWN_ID = uuid.UUID(int=0x9999)
 SECRET = b'{"ssn":"123-45-6789"}'
 CODECS = ("none", "gzip", "snappy", "zstd")
 VALUES: list[bytes | None] = [SECRET, b'{"name":"x"}', b'{"ssn":"[redacted]"}', None]
 bounded = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-class Owner:
-    """Holds memory and never moves."""
-
-    progress = 0
-
-    def cut(self, reason: str) -> None:
-        raise AssertionError(reason)
-
-
-class Ways:
-    """Both ways with the same rules, each with a session of its own."""
-
-    def __init__(self, rules: str = RULES, *, worker_bytes: int = 200_000) -> None:
-        self.rules = Rules(rules)
-        self.limits = LimitsConfig(worker_bytes=worker_bytes)
-        self.topics = TopicNames()
-        self.topics.learn(TOPIC_ID.bytes, "masked")
-        self.pipeline = Pipeline(self.topics, self.limits)
-        self.session, self.long_session = Session(), Session()
-        self.budget = Budget(1 << 30)
-        self.quick: QuickWay = self.pipeline.quick_way(self.session, self.rules, work=self.work)  # type: ignore[arg-type]
-
-    def work(self) -> Work:
-        return Work(
-            limit_bytes=self.limits.worker_bytes,
-            is_final=False,
-            charge=lambda count: self.budget.charge(count, Owner()),
-        )
-
-    def long_request(self, frame: bytes) -> Forward | None:
-        """What the long way does, if it forwards all that came."""
-        try:
-            step = self.pipeline.request(
-                self.long_session, frame, self.rules.current.plan, work=self.work(), looked_up=False
-            )
-        except (ProtocolError, TooHeavy):
-            return None
-        return step if isinstance(step, Forward) and not (step.exchange and step.exchange.refusals) else None
-
-    def long_response(self, exchange: Exchange, frame: bytes) -> bytes:
-        """What the long way sends to the client."""
-        step = self.pipeline.response(
-            self.long_session,
-            lambda _, host, port: (host, port),
-            exchange,
-            frame,
-            self.rules.current.plan,
-            work=self.work(),
-            looked_up=False,
-        )
-        assert isinstance(step, Reply)
-        return b"".join(step.pieces)
-
-
-def asked(version: int, *, max_bytes: int | None = None, **more: Any) -> Exchange:
-    """A Fetch request that waits for its answer."""
-    return Exchange(APIS[FETCH], version, 7, "raw", max_bytes=max_bytes, **more)
-
-
-def response(version: int, body: bytes, *, correlation_id: int = 7) -> bytes:
-    """A frame of the broker, without its size."""
-    return make_response_header(APIS[FETCH], version, correlation_id=correlation_id) + body
-
-
-def told(exchange: Exchange | None) -> tuple[Any, ...] | None:
-    """What is kept of a request."""
-    if exchange is None:
-        return None
-    return exchange.api, exchange.version, exchange.correlation_id, exchange.client_id, exchange.grown_bytes
 
 
 def records_of(values: list[list[bytes | None]], codec: str) -> dict[int, bytes]:
@@ -128,7 +48,7 @@ def records_of(values: list[list[bytes | None]], codec: str) -> dict[int, bytes]
 def test_a_produce_leaves_as_by_the_long_way_or_takes_it(
     version: int, acks: int, values: list[list[bytes | None]], codec: str, topic: str
 ) -> None:
-    ways = Ways()
+    ways = Ways(RULES, TOPIC_IDS)
     named = topic if version < 13 else TOPIC_ID
     frame = produce_frame(named, records_of(values, codec), version=version, acks=acks)[4:]
 
@@ -156,7 +76,7 @@ def test_a_produce_leaves_as_by_the_long_way_or_takes_it(
 def test_a_fetched_response_leaves_as_by_the_long_way(
     version: int, values: list[list[bytes | None]], codec: str, topic: str, cut: int
 ) -> None:
-    ways = Ways()
+    ways = Ways(RULES, TOPIC_IDS)
     records: dict[int, bytes | None] = dict(records_of(values, codec))
     records[0] = (records[0] or b"") + write_batch([SECRET])[:cut]  # a partial batch at its end
     named = topic if version < 13 else TOPIC_ID
@@ -173,7 +93,7 @@ def test_a_fetched_response_leaves_as_by_the_long_way(
 
 @pytest.mark.parametrize("wrong", [b"\xff", b"{", b'{"a":"\\ud800"}'])
 def test_a_value_that_a_rule_refuses_is_not_counted_twice(wrong: bytes) -> None:
-    ways = Ways()
+    ways = Ways(RULES, TOPIC_IDS)
     before = dict(metrics.masked_values.counts), dict(metrics.refused_values.counts), dict(metrics.requests.counts)
 
     pieces = ways.quick.request(produce_frame("masked", write_batch([SECRET, wrong]))[4:])
@@ -218,7 +138,7 @@ def in_a_login(ways: Ways) -> bytes:
 
 @pytest.mark.parametrize("case", [unknown_id, large, large_for_its_masks, expanding, other_api, cut_off, in_a_login])
 def test_what_needs_more_takes_the_long_way(case: Callable[[Ways], bytes]) -> None:
-    ways = Ways()
+    ways = Ways(RULES, TOPIC_IDS)
     frame = case(ways)
 
     pieces = ways.quick.request(frame)
@@ -229,7 +149,7 @@ def test_what_needs_more_takes_the_long_way(case: Callable[[Ways], bytes]) -> No
 
 
 def test_a_large_frame_that_the_kernel_masks_alone_is_let_go_of_at_once() -> None:
-    ways = Ways()
+    ways = Ways(RULES, TOPIC_IDS)
     frame = bytearray(produce_frame("masked", write_batch([SECRET + b" " * 1000] * 300))[4:])
 
     pieces = ways.quick.request(frame)
@@ -241,7 +161,9 @@ def test_a_large_frame_that_the_kernel_masks_alone_is_let_go_of_at_once() -> Non
 
 @pytest.mark.parametrize("shift", [-1, 0])
 def test_a_response_that_outgrew_its_reader_takes_the_long_way(shift: int) -> None:
-    ways = Ways(RULES.replace("mask: redact", "mask: {redact: {text: something much longer than what it hides}}"))
+    ways = Ways(
+        RULES.replace("mask: redact", "mask: {redact: {text: something much longer than what it hides}}"), TOPIC_IDS
+    )
     frame = response(11, fetched(11, {"masked": {0: write_batch([SECRET])}}))
     exchange = asked(11)
     grown = len(ways.long_response(exchange, frame)) - 4
@@ -255,7 +177,7 @@ def test_a_response_that_outgrew_its_reader_takes_the_long_way(shift: int) -> No
 
 
 def test_an_answer_out_of_turn_takes_the_long_way() -> None:
-    ways = Ways()
+    ways = Ways(RULES, TOPIC_IDS)
     ways.session.sent(asked(11))
     body = fetched(11, {"masked": {0: write_batch([SECRET])}})
 
@@ -268,7 +190,7 @@ def test_an_answer_out_of_turn_takes_the_long_way() -> None:
 
 
 def test_the_rules_of_the_moment_mask() -> None:
-    ways = Ways()
+    ways = Ways(RULES, TOPIC_IDS)
     frame = produce_frame("masked", write_batch([SECRET]))[4:]
     first = ways.quick.request(frame)
 
@@ -284,7 +206,7 @@ def test_the_rules_of_the_moment_mask() -> None:
 
 
 def test_a_client_that_takes_another_name_is_another_client() -> None:
-    ways = Ways(RULES.replace("value:", "when: {client: 'clientId != \"raw\"'}, value:"))
+    ways = Ways(RULES.replace("value:", "when: {client: 'clientId != \"raw\"'}, value:"), TOPIC_IDS)
     frame = produce_frame("masked", write_batch([SECRET]))[4:]
     renamed = frame.replace(b"\x00\x03raw", b"\x00\x03law")
 

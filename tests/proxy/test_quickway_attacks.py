@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+import uuid
+from typing import Any
 
-from support.batches import write_batch
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.batches import StoredRecord, write_batch, write_section
+from support.kafka_oracle import join
 from support.requests import fetch_frame, produce_frame, read_produced
-from support.scripted import Rules, fetched, produced, proxied, rules_text
+from support.scripted import HEAD, Rules, fetched, produced, proxied, rules_text
+from support.ways import Owner, Ways, asked, counted, more, response, told
 from wiremask.protocol.errors import ErrorCode
 from wiremask.proxy.budget import Budget
 from wiremask.proxy.masking import BATCHES_AT_ONCE, TooHeavy, Work, mask_produced
@@ -50,15 +57,6 @@ async def test_a_refusal_behind_a_produced_answer_leaves_with_it() -> None:
         assert codes == [ErrorCode.NONE, ErrorCode.INVALID_RECORD]
 
 
-class Owner:
-    """Holds memory and never moves."""
-
-    progress = 0
-
-    def cut(self, reason: str) -> None:
-        raise AssertionError(reason)
-
-
 BOMB = write_batch([SECRET + b" " * 60_000], codec="gzip")  # of 100 to 200 bytes
 
 
@@ -94,3 +92,120 @@ def test_many_batches_that_are_small_by_themselves_do_not_keep_others_waiting(
     assert (done is not None) == is_done
     assert mask_produced(memoryview(records), plan, work(is_final=True)) is not None
     assert budget.taken_bytes == 0
+
+
+ALL_PARTS = (
+    HEAD
+    + """rules:
+  - name: parts
+    topics: [all]
+    at: [produce, fetch]
+    key: {format: text, fields: [{path: $, mask: redact}]}
+    headers: [{name: "x-*", mask: redact}, {name: authorization, mask: drop}]
+    value: {format: json, fields: [{path: $.ssn, mask: redact}]}
+  - name: left-out
+    topics: [all, omitted]
+    at: [fetch]
+    onUnreadable: omit
+    onUnmaskable: omit
+    value: {format: json, fields: [{path: $.mail, mask: email}]}
+  - name: watched
+    topics: [all, watched]
+    at: [produce, fetch]
+    mode: observe
+    value: {format: json, fields: [{path: $.name, mask: redact}]}
+"""
+)
+TOPIC_NAMES = {uuid.UUID(int=number): name for number, name in enumerate(("all", "omitted", "watched", "clear"), 1)}
+VALUES = [SECRET, b'{"name":"x"}', b'{"mail":"ada@example.com"}', b'{"mail":7}', b"{", b"[]", None]
+ATTRIBUTES = {"plain": 0, "of the broker's time": 0x08, "transactional": 0x10, "control": 0x30, "delete horizon": 0x40}
+RECORDS = st.lists(
+    st.builds(
+        StoredRecord,
+        offset_delta=st.just(0),
+        timestamp_delta=st.just(0),
+        key=st.sampled_from([None, b"", b"key"]),
+        value=st.sampled_from(VALUES),
+        headers=st.sampled_from([(), (("x-a", b"1"), ("b", None)), (("authorization", b"t"),), (("x-a", None),)]),
+    ),
+    max_size=3,
+)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> bytes:
+    """A few batches, of which some are not what a producer may send, and a piece of another."""
+    field = b""
+    for _ in range(draw(st.integers(0, 3))):
+        records = [
+            StoredRecord(offset_delta=place, timestamp_delta=0, key=one.key, value=one.value, headers=one.headers)
+            for place, one in enumerate(draw(RECORDS))
+        ]
+        attributes = ATTRIBUTES[draw(st.sampled_from([*ATTRIBUTES, "plain", "plain"]))]
+        field += write_batch([], section=write_section(records), count=len(records), attributes=attributes)
+    return field + SMALL[: draw(st.sampled_from([0, 0, 0, 5, 60, len(SMALL) - 1]))]
+
+
+bounded = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@given(
+    version=st.sampled_from([3, 9, 13]),
+    topic_id=st.sampled_from(list(TOPIC_NAMES)),
+    records=st.dictionaries(st.integers(0, 2), batches(), min_size=1, max_size=2),
+    acks=st.sampled_from([0, 1, -1]),
+)
+@bounded
+def test_what_a_producer_sends_is_treated_as_by_the_long_way_whatever_the_rules_act_on(
+    version: int, topic_id: uuid.UUID, records: dict[int, bytes], acks: int
+) -> None:
+    ways = Ways(ALL_PARTS, TOPIC_NAMES)
+    topic = TOPIC_NAMES[topic_id] if version < 13 else topic_id
+    frame = produce_frame(topic, records, version=version, acks=acks)[4:]
+
+    before = counted()
+    pieces = ways.quick.request(frame)
+    counts, before = more(before), counted()
+    step = ways.long_request(frame)
+
+    begun = [told(exchange) for exchange in ways.session._awaiting]
+    if step is None or step.then_close:
+        assert (pieces, begun, counts) == (None, [], {})
+    else:
+        assert pieces is not None
+        assert join(list(pieces)) == join(list(step.pieces))
+        assert begun == ([told(step.exchange)] if acks else [])
+        assert counts == more(before)
+
+
+@given(
+    version=st.sampled_from([4, 11, 12, 16]),
+    topics=st.dictionaries(
+        st.sampled_from(list(TOPIC_NAMES)),
+        st.dictionaries(st.integers(0, 2), st.none() | batches(), max_size=2),
+        max_size=3,
+    ),
+    max_bytes=st.none() | st.integers(0, 2000),
+)
+@bounded
+def test_what_a_broker_sends_is_treated_as_by_the_long_way_whatever_the_rules_act_on(
+    version: int, topics: dict[uuid.UUID, dict[int, bytes | None]], max_bytes: int | None
+) -> None:
+    ways = Ways(ALL_PARTS, TOPIC_NAMES)
+    named: dict[Any, Any] = {TOPIC_NAMES[key] if version < 13 else key: records for key, records in topics.items()}
+    frame = response(version, fetched(version, named))
+    exchange = asked(version, max_bytes=max_bytes)
+    ways.session.sent(exchange)
+
+    before = counted()
+    pieces = ways.quick.response(frame)
+    counts, before = more(before), counted()
+
+    if pieces is None:
+        assert ways.session.next_to_leave is exchange
+        assert not counts
+        assert max_bytes is not None
+    else:
+        assert join(list(pieces)) == ways.long_response(exchange, frame)
+        assert counts == more(before)
+        assert ways.session.in_flight == 0
