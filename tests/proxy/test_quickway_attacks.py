@@ -109,6 +109,11 @@ ALL_PARTS = (
     onUnreadable: omit
     onUnmaskable: omit
     value: {format: json, fields: [{path: $.mail, mask: email}]}
+  - name: some
+    topics: [all, chosen]
+    at: [produce, fetch]
+    when: {record: [{path: $.name, equals: x}, {header: x-a, equals: "1"}]}
+    value: {format: json, fields: [{path: $.note, mask: redact}]}
   - name: watched
     topics: [all, watched]
     at: [produce, fetch]
@@ -116,8 +121,19 @@ ALL_PARTS = (
     value: {format: json, fields: [{path: $.name, mask: redact}]}
 """
 )
-TOPIC_NAMES = {uuid.UUID(int=number): name for number, name in enumerate(("all", "omitted", "watched", "clear"), 1)}
-VALUES = [SECRET, b'{"name":"x"}', b'{"mail":"ada@example.com"}', b'{"mail":7}', b"{", b"[]", None]
+TOPIC_NAMES = {
+    uuid.UUID(int=number): name for number, name in enumerate(("all", "omitted", "chosen", "watched", "clear"), 1)
+}
+VALUES = [
+    SECRET,
+    b'{"name":"x","note":1}',
+    b'{"name":"y","note":1}',
+    b'{"mail":"ada@example.com"}',
+    b'{"mail":7}',
+    b"{",
+    b"[]",
+    None,
+]
 ATTRIBUTES = {"plain": 0, "of the broker's time": 0x08, "transactional": 0x10, "control": 0x30, "delete horizon": 0x40}
 RECORDS = st.lists(
     st.builds(
@@ -146,7 +162,7 @@ def batches(draw: st.DrawFn) -> bytes:
     return field + SMALL[: draw(st.sampled_from([0, 0, 0, 5, 60, len(SMALL) - 1]))]
 
 
-bounded = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+bounded = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @given(

@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from support.batches import write_batch
@@ -175,7 +175,7 @@ produces = st.builds(
     topics,
     st.sampled_from([9, 12]),
     st.sampled_from([-1, -1, 0]),
-    st.sampled_from([RECORDS, RECORDS, LARGE, {0: RECORDS, 1: UNREADABLE}]),
+    st.sampled_from([RECORDS, RECORDS, LARGE, UNREADABLE, {0: RECORDS, 1: UNREADABLE}]),
     clients,
 )
 fetches = st.builds(
@@ -231,6 +231,7 @@ async def play(script: list[Any]) -> None:
             twin.connection.broker.connection_lost(None)
 
 
+@example(script=[("ask", fetch_frame("clear") + produce_frame("masked", UNREADABLE), 0), ("answer", "clear", False)])
 @given(script=scripts)
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_short_way_and_the_long_way_send_the_same(script: list[Any]) -> None:
