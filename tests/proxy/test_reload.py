@@ -386,9 +386,9 @@ async def test_watch_goes_on_after_a_fault_of_its_own(rules, health, stream, mon
 
     async with watching(source):
         with monkeypatch.context() as patched:
-            patched.setattr("wiremask.proxy.reload.compile_files", faulty)
-            (rules / "a.yaml").write_text(ruleset(text="[b]"))
+            patched.setattr("wiremask.proxy.reload.read_rule_files", faulty)
             await until(lambda: health.refused)
+        (rules / "a.yaml").write_text(ruleset(text="[b]"))
         await generation(source, 2)
 
     assert "reload failed" in stream.getvalue()
