@@ -231,8 +231,13 @@ def webhook(
     file: Annotated[Path, typer.Option("--config", metavar="FILE", exists=True, help="Its configuration (YAML).")],
 ) -> None:
     """Serve the admission webhook of Kubernetes, which adds the proxy to pods and checks ConfigMaps of rules."""
-    from wiremask.proxy.commands.webhook import webhook as serve  # noqa: PLC0415
-
+    try:
+        from wiremask.proxy.commands.webhook import webhook as serve  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "aiohttp":
+            raise
+        sys.stderr.write('the webhook needs aiohttp: pip install "wiremask[webhook]"\n')
+        raise typer.Exit(1) from None
     raise typer.Exit(serve(file))
 
 

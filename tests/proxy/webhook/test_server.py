@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from wiremask.proxy import cli
 from wiremask.proxy.webhook.cluster import Cluster, ClusterConfig, ClusterSilent
 from wiremask.proxy.webhook.config import InjectorConfig, SidecarUnusable, WebhookConfig, read_sidecar
 from wiremask.proxy.webhook.server import Webhook
@@ -143,3 +145,19 @@ def test_file_that_is_no_sidecar_is_refused(text: str, tmp_path: Path) -> None:
 
     with pytest.raises(SidecarUnusable, match=r"sidecar\.json is no sidecar"):
         read_sidecar(InjectorConfig(sidecar=file))
+
+
+def test_command_says_what_to_install_where_it_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "webhook.yaml").write_text("", "utf-8")
+    for name in [
+        name for name in sys.modules if name.startswith(("wiremask.proxy.webhook", "wiremask.proxy.commands.webhook"))
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+
+    code = cli.main(["webhook", "--config", str(tmp_path / "webhook.yaml")])
+
+    assert code == 1
+    assert 'pip install "wiremask[webhook]"' in capsys.readouterr().err
