@@ -158,6 +158,7 @@ def test_creating_a_topic_teaches_its_id(front: Front, cluster: KafkaCluster, to
     with RawClient(proxy.bootstrap) as client:
         answer = CreateTopicsResponse.decode(ask(client, request), version=7, header=True)
     identity = answer.topics[0].topic_id
+    cluster.wait_led(topic, 1)
     eventually(lambda: produced_by_id(proxy, cluster, topic, identity), what="the new topic led")
 
     assert is_masked(stored(cluster, topic)[0] or b"", 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import TopicCollection
+from confluent_kafka import KafkaException, TopicCollection
 
 from support.capture import RawClient
 from support.wait import eventually
@@ -108,7 +108,10 @@ def elect_preferred(cluster: KafkaCluster, topic: str, partitions: Sequence[int]
 
 
 def _partitions(cluster: KafkaCluster, topic: str) -> dict[int, Any]:
-    described = cluster.admin.describe_topics(TopicCollection([topic]), request_timeout=10)[topic].result(10)
+    try:
+        described = cluster.admin.describe_topics(TopicCollection([topic]), request_timeout=10)[topic].result(10)
+    except KafkaException as error:  # a broker that has not heard of a new topic yet
+        raise AssertionError(f"{topic} cannot be described: {error.args[0].name()}") from error
     return {found.id: found for found in described.partitions}
 
 
