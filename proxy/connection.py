@@ -90,10 +90,9 @@ class Connection:
         )
         self._log = _log.bind(session=self._session.number, listener=listener.config.name)
         self._loop = asyncio.get_running_loop()
-        self._shortcut = shared.pipeline.shortcut(self._session, shared.rules)
-        self._quick_way = shared.pipeline.quick_way(
-            self._session, shared.rules, work=partial(self._work, shared.limits.worker_bytes)
-        )
+        standing = shared.pipeline.standing(self._session, shared.rules)
+        self._shortcut = shared.pipeline.shortcut(standing)
+        self._quick_way = shared.pipeline.quick_way(standing, work=partial(self._work, shared.limits.worker_bytes))
         self.came_from: str | None = None
         self._ended_by: str | None = None
         self._draining = False

@@ -48,6 +48,7 @@ from wiremask.proxy.quickway import QuickWay
 from wiremask.proxy.refusals import LoginUnfinished, RulesUnfit, TopicUnknown, code_for_reader, refusal, tell_refused
 from wiremask.proxy.session import Exchange, Pieces, Session
 from wiremask.proxy.shortcut import Shortcut
+from wiremask.proxy.standing import Standing
 from wiremask.proxy.steps import Forward, LookUp, Reply, RequestStep, ResponseStep, Verify, answer, exchange_of
 from wiremask.rules import RulesClash
 
@@ -95,13 +96,17 @@ class Pipeline:
             apis.SHARE_ACKNOWLEDGE: self._share_acknowledged,
         }
 
-    def shortcut(self, session: Session, rules: RuleSource) -> Shortcut:
-        """What decides for one connection which frames need none of this and go on as they are."""
-        return Shortcut(session, rules, self._topics, fetch_bytes=self._fetch_bytes)
+    def standing(self, session: Session, rules: RuleSource) -> Standing:
+        """What the decisions of both other ways of one connection hold for."""
+        return Standing(session, rules, self._topics)
 
-    def quick_way(self, session: Session, rules: RuleSource, *, work: Callable[[], Work]) -> QuickWay:
+    def shortcut(self, standing: Standing) -> Shortcut:
+        """What decides for one connection which frames need none of this and go on as they are."""
+        return Shortcut(standing, fetch_bytes=self._fetch_bytes)
+
+    def quick_way(self, standing: Standing, *, work: Callable[[], Work]) -> QuickWay:
         """What masks for one connection the small frames that need nothing else."""
-        return QuickWay(session, rules, self._topics, work=work, limit_bytes=self._limits.worker_bytes)
+        return QuickWay(standing, work=work, limit_bytes=self._limits.worker_bytes)
 
     # Out: client to broker.
 

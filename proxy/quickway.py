@@ -15,25 +15,20 @@ from typing import TYPE_CHECKING, Final
 
 from wiremask.protocol import api as apis
 from wiremask.protocol.errors import ProtocolError
-from wiremask.protocol.header import read_request_header
 from wiremask.protocol.messages.skims import refill_fetch_response, refill_produce_request
 from wiremask.protocol.refill import Choices, RecordsField, Refill
 from wiremask.proxy import metrics
 from wiremask.proxy.masking import LIGHT, TooHeavy, mask_fetched, mask_produced
 from wiremask.proxy.session import Exchange
-from wiremask.rules import RulesClash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wiremask.proxy import masking
-    from wiremask.proxy.reload import RuleSource
-    from wiremask.proxy.session import Pieces, Session
-    from wiremask.proxy.topics import TopicNames
+    from wiremask.proxy.session import Pieces
+    from wiremask.proxy.standing import Standing
     from wiremask.rules import Direction, Plan, TopicPlan
 
-_HEAD_START: Final = 8  # of what a request's header has behind the correlation id
-_HEAD_BYTES: Final = 1024  # of one that is remembered: a client could make it as long as a frame
 _PRODUCE_KEY: Final = apis.PRODUCE.to_bytes(2, "big")
 
 
@@ -41,42 +36,29 @@ class QuickWay:
     """What of one connection is masked without the long way.
 
     Args:
+        work: makes what masking a frame may take.
         limit_bytes: frames of this size or more take the long way, which may use another thread; light ones from eight
             times this size on.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        rules: RuleSource,
-        topics: TopicNames,
-        *,
-        work: Callable[[], masking.Work],
-        limit_bytes: int,
-    ) -> None:
-        self._session = session
-        self._rules = rules
-        self._topics = topics
+    def __init__(self, standing: Standing, *, work: Callable[[], masking.Work], limit_bytes: int) -> None:
+        self._standing = standing
+        self._session = standing.session
         self._work = work
         self._limit_bytes = limit_bytes
         self._light_bytes = limit_bytes * LIGHT
-        self._plan: Plan | None = None
-        self._login_steps = -1
-        self._is_open = False
-        self._client_id: str | None = None
         self._choices: dict[Direction, Choices] = {}
         self._requests: dict[int, Refill] = {}
         self._responses: dict[int, Refill] = {}
+        for remembered in (self._choices, self._requests, self._responses):
+            standing.remember(remembered)
 
     def request(self, frame: bytes | bytearray) -> Pieces | None:
         """A masked Produce as it goes to the broker, its exchange begun; None if it takes the long way."""
         if frame[:2] != _PRODUCE_KEY or len(frame) >= self._light_bytes:
             return None
-        plan = self._rules.current.plan
-        session = self._session
-        if plan is not self._plan or session.identity.steps != self._login_steps:
-            self._begin(plan)
-        if not self._is_open or not plan.acts_at("produce"):
+        plan = self._standing.renew()
+        if not self._standing.is_open or not plan.acts_at("produce"):
             return None
         version = int.from_bytes(frame[2:4], "big")
         refill = self._requests.get(version) or self._learn(frame, plan)
@@ -84,8 +66,7 @@ class QuickWay:
             return None
         fields = refill.find(frame, self._choices_at("produce", plan))
         if fields is None:
-            if self._client_id != session.client_id:
-                self._begin(plan)
+            self._standing.notice_client()
             return None
         if self._is_heavy(frame, fields):
             return None
@@ -96,9 +77,9 @@ class QuickWay:
         pieces = refill.fill(frame, fields, filled)
         work.tell()
         if refill.number:
-            exchange = Exchange(apis.APIS[apis.PRODUCE], version, refill.correlation_id, self._client_id)
+            exchange = Exchange(apis.APIS[apis.PRODUCE], version, refill.correlation_id, self._standing.client_id)
             exchange.grown_bytes = refill.grown_bytes
-            session.sent(exchange)
+            self._session.sent(exchange)
         metrics.requests.counts["Produce"] += 1
         return pieces
 
@@ -108,10 +89,8 @@ class QuickWay:
         exchange = session.next_to_leave
         if exchange is None or exchange.api.key != apis.FETCH or len(frame) >= self._light_bytes:
             return None
-        plan = self._rules.current.plan
-        if plan is not self._plan or session.identity.steps != self._login_steps:
-            self._begin(plan)
-        if not plan.acts_at("fetch") or (plan.has_conditions and exchange.client_id != self._client_id):
+        plan = self._standing.renew()
+        if not plan.acts_at("fetch") or not self._standing.is_of(exchange.client_id, plan):
             return None
         refill = self._responses.get(exchange.version)
         if refill is None:
@@ -137,28 +116,12 @@ class QuickWay:
         """Whether masking it would keep other connections waiting."""
         return len(frame) >= self._limit_bytes and not all(field.choice.is_light for field in fields)
 
-    def _begin(self, plan: Plan) -> None:
-        identity = self._session.identity
-        self._plan = plan
-        self._login_steps = identity.steps
-        self._is_open = not identity.is_pending and not identity.expects_bare_token
-        self._client_id = self._session.client_id
-        self._choices.clear()
-        self._requests.clear()
-        self._responses.clear()
-
     def _learn(self, frame: bytes | bytearray, plan: Plan) -> Refill | None:
-        """Reads a first header of its version; None where the long way will say what is wrong with it."""
-        try:
-            header = read_request_header(frame)
-        except ProtocolError:
+        """Reads a first request of its version; None where it takes the long way."""
+        known = self._standing.read_head(memoryview(frame), plan)
+        if known is None:
             return None
-        if header.body_start - _HEAD_START > _HEAD_BYTES:
-            return None
-        if header.client_id != self._client_id:
-            self._session.client_id = header.client_id
-            self._begin(plan)
-        head = bytes(memoryview(frame)[_HEAD_START : header.body_start])
+        header, head = known
         refill = self._requests[header.version] = refill_produce_request(header.version, head)
         return refill
 
@@ -166,22 +129,9 @@ class QuickWay:
         """What happens to topics, for all versions."""
         choices = self._choices.get(at)
         if choices is None:
-            choices = self._choices[at] = self._choose(at, plan)
+            match = self._standing.matcher(at, plan, self._standing.client_id)
+            choices = self._choices[at] = Choices(match)
         return choices
-
-    def _choose(self, at: Direction, plan: Plan) -> Choices:
-        rules = self._session.plan_for(plan, self._client_id)
-
-        def choose(topic: str | bytes) -> TopicPlan | bool | None:
-            name = topic if isinstance(topic, str) else self._topics.name(topic)
-            if name is None:
-                return None
-            try:
-                return rules.match(name, at) or False
-            except RulesClash:
-                return None
-
-        return Choices(choose)
 
 
 def _fill(

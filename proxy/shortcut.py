@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 
 from wiremask.protocol import api as apis
 from wiremask.protocol.errors import MalformedFrame, ProtocolError
-from wiremask.protocol.header import read_request_header
 from wiremask.protocol.messages.skims import (
     skim_fetch_request,
     skim_fetch_response,
@@ -28,16 +27,11 @@ from wiremask.protocol.messages.skims import (
 from wiremask.protocol.skim import Decisions, Passage, Skim, kind_at
 from wiremask.proxy import metrics
 from wiremask.proxy.session import Exchange
-from wiremask.rules import RulesClash
 
 if TYPE_CHECKING:
-    from wiremask.proxy.reload import RuleSource
-    from wiremask.proxy.session import Session
-    from wiremask.proxy.topics import TopicNames
+    from wiremask.proxy.standing import Standing
     from wiremask.rules import Direction, Plan
 
-_HEAD_START: Final = 8  # of what a request's header has behind the correlation id
-_HEAD_BYTES: Final = 1024  # of one that is remembered: a client could make it as long as a frame
 _KINDS: Final = frozenset(
     api.key << 16 | version
     for api in (apis.APIS[apis.PRODUCE], apis.APIS[apis.FETCH])
@@ -71,29 +65,23 @@ class Shortcut:
         is_over: nothing may any more; the connection has ended.
     """
 
-    def __init__(self, session: Session, rules: RuleSource, topics: TopicNames, *, fetch_bytes: int) -> None:
+    def __init__(self, standing: Standing, *, fetch_bytes: int) -> None:
         self.is_over = False
-        self._session = session
-        self._rules = rules
-        self._topics = topics
+        self._standing = standing
+        self._session = standing.session
         self._fetch_bytes = fetch_bytes
-        self._plan: Plan | None = None
-        self._login_steps = -1
-        self._is_open = False
-        self._client_id: str | None = None
         self._streamed_by: tuple[Plan, str | None] | None = None  # what let the passage begin: rules and client id
-        self._decided: dict[Direction, Decisions | None] = {}
         self._named = Decisions(self._is_named)
+        self._decided: dict[Direction, Decisions | None] = {}
         self._requests: dict[int, _Way] = {}
         self._responses: dict[int, tuple[Skim, Decisions | None]] = {}
+        for remembered in (self._decided, self._requests, self._responses):
+            standing.remember(remembered)
 
     def request(self, buffer: bytearray, start: int, stop: int) -> bool:
         """Whether the request goes on as it is; its exchange has begun then."""
-        session = self._session
-        plan = self._rules.current.plan
-        if plan is not self._plan or session.identity.steps != self._login_steps:
-            self._begin(plan)
-        if not self._is_open or self.is_over:
+        plan = self._standing.renew()
+        if not self._standing.is_open or self.is_over:
             return False
         kind = kind_at(buffer, start, stop)
         way = self._requests.get(kind) or self._learn(kind, buffer, start, stop, plan)
@@ -101,23 +89,18 @@ class Shortcut:
             return False
         skim = way.skim
         if not skim.passes(buffer, start, stop, way.decisions):
-            if way.client_id != session.client_id:
-                self._begin(plan)  # the client calls itself another name now
+            self._standing.notice_client()
             return False
         if way.api.key == apis.FETCH:
-            session.sent(Exchange(way.api, way.version, skim.correlation_id, way.client_id, max_bytes=skim.number))
-        elif skim.number:
-            session.sent(Exchange(way.api, way.version, skim.correlation_id, way.client_id))
-        metrics.requests.counts[way.api.name] += 1
+            self._begin(way, max_bytes=skim.number)
+        else:
+            self._begin(way)
         return True
 
     def streams(self, buffer: bytearray, start: int, stop: int, size: int) -> Passage | None:
         """The passage of a large Produce that goes on while it arrives; its exchange has begun then."""
-        session = self._session
-        plan = self._rules.current.plan
-        if plan is not self._plan or session.identity.steps != self._login_steps:
-            self._begin(plan)
-        if not self._is_open or self.is_over:
+        plan = self._standing.renew()
+        if not self._standing.is_open or self.is_over:
             return None
         kind = kind_at(buffer, start, stop)
         if kind >> 16 != apis.PRODUCE:
@@ -128,9 +111,7 @@ class Shortcut:
         passage = way.skim.opens(buffer, start, stop, size, way.decisions)
         if passage is not None:
             self._streamed_by = plan, way.client_id
-            if way.skim.number:
-                session.sent(Exchange(way.api, way.version, way.skim.correlation_id, way.client_id))
-            metrics.requests.counts[way.api.name] += 1
+            self._begin(way)
         return passage
 
     def close(self, passage: Passage, buffer: bytearray, start: int) -> None:
@@ -140,9 +121,9 @@ class Shortcut:
             MalformedFrame: the message is unsound.
             RulesChanged: by the rules that are current now, its records should have been masked.
         """
-        plan = self._rules.current.plan
+        plan = self._standing.renew()
         assert self._streamed_by is not None
-        began_by, client_id = self._streamed_by  # not `_plan`: a response may have come since and begun anew
+        began_by, client_id = self._streamed_by
         if not passage.closes(buffer, start):
             raise MalformedFrame("Produce: what is behind the records does not follow the schema")
         if plan is not began_by and not passage.is_clear(self._decide("produce", plan, client_id)):
@@ -150,14 +131,11 @@ class Shortcut:
 
     def response(self, buffer: bytearray, start: int, stop: int) -> bool:
         """Whether the broker's frame goes on as it is; its exchange is over then."""
-        session = self._session
-        plan = self._rules.current.plan
-        exchange = session.next_to_leave
+        exchange = self._session.next_to_leave
         if self.is_over or exchange is None or exchange.refusals or exchange.grown_bytes > 0:
             return False
-        if plan is not self._plan or session.identity.steps != self._login_steps:
-            self._begin(plan)
-        if plan.has_conditions and exchange.client_id != self._client_id:
+        plan = self._standing.renew()
+        if not self._standing.is_of(exchange.client_id, plan):
             return False
         kind = exchange.api.key << 16 | exchange.version
         way = self._responses.get(kind)
@@ -168,34 +146,25 @@ class Shortcut:
         skim, decisions = way
         if not skim.passes(buffer, start, stop, decisions) or skim.correlation_id != exchange.correlation_id:
             return False
-        session.left(exchange)
+        self._session.left(exchange)
         return True
 
-    def _begin(self, plan: Plan) -> None:
-        identity = self._session.identity
-        self._plan = plan
-        self._login_steps = identity.steps
-        self._is_open = not identity.is_pending and not identity.expects_bare_token
-        self._client_id = self._session.client_id
-        self._decided.clear()
-        self._requests.clear()
-        self._responses.clear()
+    def _begin(self, way: _Way, *, max_bytes: int | None = None) -> None:
+        """Notes the request that goes on; a Produce without acks has no answer."""
+        skim = way.skim
+        if max_bytes is not None or skim.number:
+            exchange = Exchange(way.api, way.version, skim.correlation_id, way.client_id, max_bytes=max_bytes)
+            self._session.sent(exchange)
+        metrics.requests.counts[way.api.name] += 1
 
     def _learn(self, kind: int, buffer: bytearray, start: int, stop: int, plan: Plan) -> _Way | None:
-        """Reads a first header of its kind; None where the long way will say what is wrong with it."""
+        """Reads a first request of its kind; None where it takes the long way."""
         if kind not in _KINDS:
             return None
-        frame = memoryview(buffer)[start:stop]
-        try:
-            header = read_request_header(frame)
-        except ProtocolError:
+        known = self._standing.read_head(memoryview(buffer)[start:stop], plan)
+        if known is None:
             return None
-        if header.client_id != self._client_id:
-            self._session.client_id = header.client_id
-            self._begin(plan)
-        if header.body_start - _HEAD_START > _HEAD_BYTES:
-            return None
-        head = bytes(frame[_HEAD_START : header.body_start])
+        header, head = known
         if header.api.key == apis.PRODUCE:
             skim = skim_produce_request(header.version, head)
             decisions = self._decisions("produce", plan)
@@ -213,26 +182,21 @@ class Shortcut:
     def _decisions(self, at: Direction, plan: Plan) -> Decisions | None:
         """Those that all versions of an api share."""
         if at not in self._decided:
-            self._decided[at] = self._decide(at, plan, self._client_id)
+            self._decided[at] = self._decide(at, plan, self._standing.client_id)
         return self._decided[at]
 
     def _decide(self, at: Direction, plan: Plan, client_id: str | None) -> Decisions | None:
         """Which topics no rule touches for this client; None where that is true of all."""
         if not plan.acts_at(at):
             return None
-        rules = self._session.plan_for(plan, client_id)
+        match = self._standing.matcher(at, plan, client_id)
 
         def is_untouched(topic: str | bytes) -> bool | None:
-            name = topic if isinstance(topic, str) else self._topics.name(topic)
-            if name is None:
-                return None
-            try:
-                return rules.match(name, at) is None
-            except RulesClash:
-                return None
+            found = match(topic)
+            return None if found is None else found is False
 
         return Decisions(is_untouched)
 
     def _is_named(self, topic: str | bytes) -> bool | None:
         """Whether a Fetch request needs no look-up for this topic."""
-        return True if isinstance(topic, str) or self._topics.name(topic) is not None else None
+        return True if self._standing.name(topic) is not None else None

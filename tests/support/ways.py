@@ -45,7 +45,8 @@ class Ways:
         self.pipeline = Pipeline(self.topics, self.limits)
         self.session, self.long_session = Session(), Session()
         self.budget = Budget(1 << 30)
-        self.quick: QuickWay = self.pipeline.quick_way(self.session, self.rules, work=self.work)  # type: ignore[arg-type]
+        standing = self.pipeline.standing(self.session, self.rules)  # type: ignore[arg-type]
+        self.quick: QuickWay = self.pipeline.quick_way(standing, work=self.work)
 
     def work(self) -> Work:
         return Work(
