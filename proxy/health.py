@@ -34,7 +34,7 @@ class Health:
         refused: why the last change of the rules was refused, one `file:line:column: what` each; empty once a change is
             applied. A refused change does not make the process unready: the ruleset before it still masks.
         listening: the ports of the listeners are open.
-        upstream_answered: a broker has answered since the start.
+        upstream_answered: a broker answered when one was last asked.
         draining: the process was told to stop.
     """
 

@@ -1,14 +1,14 @@
 """The data path, top to bottom: what becomes of a request on its way out, and of a response on its way back.
 
-    out:   frame -> header, api -> message -> topic names -> match -> mask -> message -> broker
-    back:  frame -> exchange -> message -> topic names, addresses -> match -> mask -> message -> client
+    out:   frame, shortcut?, quickway? -> header, api -> message -> topic names -> match -> mask -> message -> broker
+    back:  frame, shortcut?, quickway? -> exchange -> message -> topic names -> match -> mask -> message -> client
 
 Frames that need nothing, most of them, do not come here: `shortcut` passes them on, and `quickway` masks small ones
-that need nothing else. Each step is one call into the file that is named for it: `protocol.header`, `protocol.api`,
-`protocol.messages`, `topics`, `rules.plan`, `masking`. Nothing here waits or writes. A function takes a frame and says
-what the connection shall do, so that a large frame can be worked on by a thread. What cannot be read raises
-`ProtocolError`, and the connection closes; records that cannot be forwarded are refused for their partition, with the
-code that a broker would give.
+that need nothing else. What they may do is what this file would have done. Each step is one call into the file that is
+named for it: `protocol.header`, `protocol.api`, `protocol.messages`, `topics`, `rules.plan`, `masking`. Nothing here
+waits or writes. A function takes a frame and says what the connection shall do, so that a large frame can be worked on
+by a thread. What cannot be read raises `ProtocolError`, and the connection closes; records that cannot be forwarded
+are refused for their partition, with the code that a broker would give.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Pipeline:
         """Decides about one request.
 
         Args:
-            plan: the ruleset that was current when the last byte of the frame arrived.
+            plan: the ruleset that was current when the frame had arrived and its turn came.
             work: what masking may take.
             looked_up: the broker was asked already for the topic names that this request needs.
 
@@ -254,7 +254,7 @@ class Pipeline:
 
         Args:
             addresses: what a client is told instead of a broker's address.
-            plan: the ruleset that was current when the last byte of the frame arrived.
+            plan: the ruleset that was current when the frame had arrived and its turn came.
             work: what masking may take.
             looked_up: the broker was asked already for the topic names that this response needs.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import operator
 import re
 import subprocess
 import sys
@@ -52,6 +54,17 @@ def test_every_test_that_the_security_document_names_is_there() -> None:
 
     assert missing == []
     assert len(NAMED_TESTS) >= 25
+
+
+def test_every_name_of_the_path_of_one_record_is_there() -> None:
+    named = re.findall(
+        r"`((?:protocol|rules|proxy)/[\w/]+\.pyx?): ([\w.]+)`", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    )
+
+    for path, symbol in named:
+        module = importlib.import_module("wiremask." + path.rpartition(".")[0].replace("/", "."))
+        assert operator.attrgetter(symbol)(module) is not None
+    assert len(named) > 12
 
 
 HEAVY = (
