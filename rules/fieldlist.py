@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FIELD = Words(
     of="a field",
     known=("path", "detect", "mask", "ignoreCase", "data", "onMissing", "embedded", "fields", "unlisted"),
+    later=("tag",),
 )
 EMBEDDED = ("json", "base64-json")
 EMBEDDED_DEPTH = 4
@@ -83,7 +84,7 @@ class FieldReader:
             return None
         detect = member(members, "detect")
         path_node = member(members, "path")
-        if (path_node is None) == (detect is None):
+        if (path_node is None) == (detect is None) and "tag" not in members:
             self.faults.add(
                 node.mark, "a field has exactly one of `path` and `detect`; write {path: $.name, mask: ...}"
             )

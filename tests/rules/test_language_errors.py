@@ -432,6 +432,11 @@ VALUES = {
         "`hash` at produce and fetch",
     ),
     "field is text": (with_field("‸$.a"), "a field is a mapping"),
+    "field by its tag": (with_field("{‸tag: pii, mask: redact}"), "`tag` in a field is not supported yet"),
+    "field by path and tag": (
+        with_field("{path: $.a, ‸tag: pii, mask: redact}"),
+        "`tag` in a field is not supported yet",
+    ),
     "field without path": (with_field("‸{mask: keep}"), "exactly one of `path` and `detect`"),
     "field with more": (with_field("{path: $.a, mask: keep, ‸masks: keep}"), "did you mean `mask`?"),
     "detect beside path": (
