@@ -1,7 +1,10 @@
-"""What the process takes before and beside its work: the time to ready, and memory idle, with connections, and under load."""
+"""What the process takes before and beside its work: the time to ready, of a whole demo, and memory idle, with connections, and
+under load."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from bench.stage import Stage
 
 READY_S = 0.5
+DEMO_S, DEMO_HANG_S = 15, 300
 IDLE_MIB, CONNECTED_MIB, LOADED_MIB = 80, 120, 256
 CONNECTIONS = 500
 LOAD_CONNECTIONS, LOAD_BYTES = 20, 10_000_000
@@ -47,10 +51,15 @@ def measure(stage: Stage, home: Path, *, rounds: int, progress: Callable[[str], 
             connected.append(_with_connections(proxy) / _MIB)
         finally:
             proxy.dispose()
+    demo_s = []
+    for number in range(rounds):
+        progress(f"demo, round {number + 1}")
+        demo_s.append(_time_of_demo())
     progress("masked load")
     loaded = [_under_load(stage) / _MIB]
     return [
         _row("start to ready", "s", ready_s, READY_S),
+        _row("demo, start to end", "s", demo_s, DEMO_S),
         _row("resident, idle", "MiB", idle, IDLE_MIB),
         _row(f"resident, {CONNECTIONS} connections", "MiB", connected, CONNECTED_MIB),
         _row(
@@ -92,6 +101,19 @@ def _time_to_ready(proxy: ProxyProcess) -> float:
             pass
         time.sleep(POLL_S)
     raise TimeoutError("the proxy was not ready within 30 s")
+
+
+def _time_of_demo() -> float:
+    """From the start of `wiremask demo` until it has ended well; broker, proxy and both clients start within."""
+    begin = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "wiremask", "demo"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        timeout=DEMO_HANG_S,
+        check=True,
+    )
+    return time.perf_counter() - begin
 
 
 def _with_connections(proxy: ProxyProcess) -> int:

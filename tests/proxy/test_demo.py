@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from support.kafka import KafkaCluster
 from support.wait import eventually
 from wiremask.proxy.demo.journey import Journey, find_faults, first_records
 
-LIMIT_S = 30
+HANG_S = 120
+"""No statement about its speed, which `make bench` reports: only a demo that hangs takes so long."""
 
 SENT = first_records()[0]
 STORED = SENT.replace(b"987-65-4320", b"***-**-4320").replace(b"4111 1111 1111 1111", b"**** **** **** 1111")
@@ -41,7 +41,7 @@ def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         encoding="utf-8",
         env=_environment(folder),
-        timeout=LIMIT_S,
+        timeout=HANG_S,
         stdin=subprocess.DEVNULL,
         check=False,
     )
@@ -64,7 +64,6 @@ class Shown:
     """One run of the demo in a pipe; `folder` is where its temporary files were."""
 
     run: subprocess.CompletedProcess[str]
-    seconds: float
     folder: Path
 
 
@@ -72,9 +71,7 @@ class Shown:
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     """The demo on its embedded broker."""
     folder = tmp_path_factory.mktemp("demo")
-    begin = time.monotonic()
-    run = _run(folder, *_command())
-    return Shown(run=run, seconds=time.monotonic() - begin, folder=folder)
+    return Shown(run=_run(folder, *_command()), folder=folder)
 
 
 def test_shows_records_masked_on_the_broker_and_for_the_reader(shown: Shown) -> None:
@@ -94,10 +91,9 @@ def test_shows_a_changed_rule_acting_while_the_proxy_runs(shown: Shown) -> None:
     assert "│ ssn    │ 987-65-4323          │ [redacted] " in after
 
 
-def test_ends_well_and_soon_and_says_what_it_verified(shown: Shown) -> None:
+def test_ends_well_and_says_what_it_verified(shown: Shown) -> None:
     assert (shown.run.returncode, shown.run.stderr) == (0, "")
     assert "Verified on 4 records" in shown.run.stdout
-    assert shown.seconds < LIMIT_S
 
 
 def test_writes_no_colours_into_a_pipe_and_leaves_nothing_behind(shown: Shown) -> None:
