@@ -1,13 +1,10 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, final
 
 from typing_extensions import Buffer
 
+from wiremask.protocol.choices import Choices
 from wiremask.protocol.walk import Program
-
-@final
-class Choices:
-    def __init__(self, choose: Callable[[str | bytes], object]) -> None: ...
 
 @final
 class RecordsField:

@@ -10,63 +10,20 @@ not know, and refuses nothing: the long way finds out.
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport INT32_MAX, int32_t, uint32_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport INT32_MAX, int32_t
 from libc.stdlib cimport free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 
+from wiremask.protocol.choices cimport COUNT, CONTENT, END, FIRST, KIND, TOPICS, VALUE, Choices, read_int32, topic_key
 from wiremask.protocol.walk cimport SMALL, Program, Walk
 
 from wiremask.protocol.encode import encode_length
 
 cdef enum:
-    # Of a slot, as walk.pyx describes them.
-    VALUE = 1
-    CONTENT = 1
-    END = 2
-    COUNT = 4
-    FIRST = 5
-    UUID_BYTES = 16
     PREFIX = 4
-    KIND = 4       # of a request's header: api key and version
-    # As in skim.pyx.
-    CHOICES = 1024
-    NAME_BYTES = 249
-    TOPICS = 1024
     COPIED = 4096
     JOINED = 65536  # up to here one copy costs less than a write of several pieces
-
-
-cdef inline int32_t read_int32(const unsigned char* p) noexcept nogil:
-    return <int32_t>((<uint32_t>p[0] << 24) | (<uint32_t>p[1] << 16) | (<uint32_t>p[2] << 8) | p[3])
-
-
-@cython.final
-cdef class Choices:
-    """What happens to the records of a topic: what `choose` said of its name (str) or id (bytes), asked once each.
-
-    False is nothing; None means in doubt, and is not remembered; any other object is handed back with the records. The
-    oldest answers are forgotten beyond 1,024.
-    """
-
-    cdef object _choose
-    cdef dict _made
-
-    def __init__(self, choose):
-        self._choose = choose
-        self._made = {}
-
-    cdef object of(self, object key):
-        made = self._made.get(key)
-        if made is None:
-            made = self._choose(key)
-            if made is None or len(key) > NAME_BYTES:
-                return made
-            if len(self._made) >= CHOICES:
-                del self._made[next(iter(self._made))]
-            self._made[key] = made
-        return made
 
 
 @cython.final
@@ -170,7 +127,7 @@ cdef class Refill:
             return None
         for i in range(w.rows[self._topics + COUNT]):
             topic = w.rows + w.rows[self._topics + FIRST] + <Py_ssize_t>i * self._width
-            key = self._topic_key(w, topic)
+            key = topic_key(w.data, topic, self._topic_id, self._name)
             choice = None if key is None else choices.of(key)
             if choice is None:
                 return None
@@ -189,18 +146,6 @@ cdef class Refill:
                 field.stop = body + records[END]
                 found.append(field)
         return found
-
-    cdef object _topic_key(self, Walk* w, int32_t* topic):
-        """The id or name of a topic; None if it has neither."""
-        if topic[self._topic_id] >= 0:
-            return PyBytes_FromStringAndSize(<const char*>w.data + topic[self._topic_id], UUID_BYTES)
-        if topic[self._name + CONTENT] >= 0:
-            return PyUnicode_DecodeUTF8(
-                <const char*>w.data + topic[self._name + CONTENT],
-                topic[self._name + END] - topic[self._name + CONTENT],
-                NULL,
-            )
-        return None
 
     def fill(self, frame not None, list fields not None, filled not None):
         """The frame with other records, to be written: its size comes first.
@@ -249,7 +194,6 @@ cdef Py_ssize_t size_of_piece(object piece) except -1:
     cdef Py_ssize_t size = view.len
     PyBuffer_Release(&view)
     return size
-
 
 
 cdef object kept(object view):

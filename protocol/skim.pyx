@@ -5,38 +5,24 @@ A skim walks the whole message with the same program as the long way (walk.pyx),
 of it. It says no to whatever it does not know; the frame then takes the long way, which finds out and is the only one that
 refuses. What may go on as it is:
 
-    Produce request         each topic was decided to need nothing
+    Produce request         nothing happens to any topic
       while it arrives      the same; its only partition's records go on before their end has come (`opens`, `Passage.closes`)
     Fetch request           the same, and no limit is above the one that the proxy allows
     Produce response        it names no addresses of brokers
-    Fetch response          the same, and each topic was decided to need nothing
+    Fetch response          the same, and nothing happens to any topic
 """
 
 cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t
 from libc.stdlib cimport free
 from libc.string cimport memcmp
 
+from wiremask.protocol.choices cimport COUNT, CONTENT, END, FIRST, KIND, TOPICS, VALUE, Choices, read_int32, topic_key
 from wiremask.protocol.walk cimport SMALL, Program, Walk
 
 cdef enum:
-    # Of a slot, as walk.pyx describes them.
-    VALUE = 1
-    CONTENT = 1
-    END = 2
-    COUNT = 4
-    FIRST = 5
-    UUID_BYTES = 16
-    # Of headers.
-    KIND = 4        # api key and version
-    CLIENT_ID = 8
-    # Of decisions, so that a peer that makes up topics cannot make them costly.
-    DECISIONS = 1024
-    NAME_BYTES = 249  # a topic's longest name; what is longer is asked each time
-    TOPICS = 1024     # of one message: with more it takes the long way, which may use another thread
     TAIL_BYTES = 4096  # behind the records there are tagged fields only, of which Kafka 4 has none
     # As in walk.pyx.
     TRUNCATED = 1
@@ -46,43 +32,11 @@ cdef bytes EMPTY = b"\0\0\0\0"
 cdef bytes COMPACT_EMPTY = b"\1"
 
 
-cdef inline int32_t read_int32(const unsigned char* p) noexcept nogil:
-    return <int32_t>((<uint32_t>p[0] << 24) | (<uint32_t>p[1] << 16) | (<uint32_t>p[2] << 8) | p[3])
-
-
 def kind_at(bytearray buffer not None, Py_ssize_t start, Py_ssize_t stop):
     """The api key and version of a request, as one number; -1 where there is none."""
     if not 0 <= start <= stop - KIND <= PyByteArray_GET_SIZE(buffer) - KIND:
         return -1
     return read_int32(<const unsigned char*>PyByteArray_AS_STRING(buffer) + start)
-
-
-@cython.final
-cdef class Decisions:
-    """Which topics need nothing: what `decide` said of a topic's name (str) or id (bytes), asked once each.
-
-    It may say None, which means no and is not remembered. The oldest answers are forgotten beyond 1,024.
-    """
-
-    cdef object _decide
-    cdef dict _made
-
-    def __init__(self, decide):
-        self._decide = decide
-        self._made = {}
-
-    cdef bint is_clear(self, object key) except -1:
-        made = self._made.get(key)
-        if made is None:
-            made = self._decide(key)
-            if made is None:
-                return False
-            if len(key) > NAME_BYTES:
-                return made is True
-            if len(self._made) >= DECISIONS:
-                del self._made[next(iter(self._made))]
-            self._made[key] = made
-        return made is True
 
 
 @cython.final
@@ -129,10 +83,10 @@ cdef class Skim:
         self._records = records
         self._limit = limit_bytes
 
-    def passes(self, bytearray buffer not None, Py_ssize_t start, Py_ssize_t stop, Decisions decisions=None):
+    def passes(self, bytearray buffer not None, Py_ssize_t start, Py_ssize_t stop, Choices choices=None):
         """Whether the frame from `start` to `stop` may go on as it is.
 
-        If so, `correlation_id` and `number` are those of the frame. Without `decisions` topics do not matter.
+        If so, `correlation_id` and `number` are those of the frame. Without `choices` topics do not matter.
         """
         cdef const unsigned char* frame
         cdef Py_ssize_t head = PyBytes_GET_SIZE(self._head)
@@ -157,12 +111,12 @@ cdef class Skim:
                 return False
             if self._endpoints >= 0 and w.rows[self._endpoints + COUNT] >= 0:
                 return False
-            return decisions is None or self._topics < 0 or self._are_clear(&w, decisions)
+            return choices is None or self._topics < 0 or self._are_clear(&w, choices)
         finally:
             free(w.heap)
 
     def opens(
-        self, bytearray buffer not None, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t size, Decisions decisions=None
+        self, bytearray buffer not None, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t size, Choices choices=None
     ):
         """A passage for the frame of `size` bytes of which those from `start` to `stop` have arrived, or None.
 
@@ -199,13 +153,13 @@ cdef class Skim:
                 return None
             if size - body - records[END] > TAIL_BYTES:
                 return None
-            if decisions is not None and not self._are_clear(&w, decisions):
+            if choices is not None and not self._are_clear(&w, choices):
                 return None
             self.correlation_id = read_int32(frame + KIND)
             self.number = w.rows[self._number + VALUE]
             passage = Passage.__new__(Passage)
             passage._program = self._program
-            passage._topic = None if decisions is None else self._topic_key(&w, topic)
+            passage._topic = None if choices is None else topic_key(w.data, topic, self._topic_id, self._name)
             passage._head = PyBytes_FromStringAndSize(<const char*>w.data, records[0])
             passage.tail_bytes = size - body - records[END]
             return passage
@@ -227,30 +181,18 @@ cdef class Skim:
                     return False
         return True
 
-    cdef bint _are_clear(self, Walk* w, Decisions decisions) except -1:
-        """Whether each topic was decided to need nothing; one without name and id never was."""
+    cdef bint _are_clear(self, Walk* w, Choices choices) except -1:
+        """Whether nothing happens to any topic; one without name and id never was."""
         cdef int32_t* topic
         cdef int32_t i
         if w.rows[self._topics + COUNT] > TOPICS:
             return False
         for i in range(w.rows[self._topics + COUNT]):
             topic = w.rows + w.rows[self._topics + FIRST] + <Py_ssize_t>i * self._width
-            key = self._topic_key(w, topic)
-            if key is None or not decisions.is_clear(key):
+            key = topic_key(w.data, topic, self._topic_id, self._name)
+            if key is None or choices.of(key) is not False:
                 return False
         return True
-
-    cdef object _topic_key(self, Walk* w, int32_t* topic):
-        """The id or name of a topic; None if it has neither."""
-        if topic[self._topic_id] >= 0:
-            return PyBytes_FromStringAndSize(<const char*>w.data + topic[self._topic_id], UUID_BYTES)
-        if topic[self._name + CONTENT] >= 0:
-            return PyUnicode_DecodeUTF8(
-                <const char*>w.data + topic[self._name + CONTENT],
-                topic[self._name + END] - topic[self._name + CONTENT],
-                NULL,
-            )
-        return None
 
 
 @cython.final
@@ -270,9 +212,9 @@ cdef class Passage:
     def __init__(self):
         raise TypeError("made by a skim")
 
-    def is_clear(self, Decisions decisions):
-        """Whether its topic needs nothing by these decisions either, after the rules have changed."""
-        return decisions is None or self._topic is not None and decisions.is_clear(self._topic)
+    def is_clear(self, Choices choices):
+        """Whether nothing happens to its topic by these choices either, after the rules have changed."""
+        return choices is None or self._topic is not None and choices.of(self._topic) is False
 
     def closes(self, bytearray buffer not None, Py_ssize_t start):
         """Whether the message with this tail is sound from its first byte to its last.

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from wiremask.protocol import api as apis
 from wiremask.protocol.errors import ProtocolError
 from wiremask.protocol.messages.skims import refill_fetch_response, refill_produce_request
-from wiremask.protocol.refill import Choices, RecordsField, Refill
 from wiremask.proxy import metrics
 from wiremask.proxy.masking import LIGHT, TooHeavy, mask_fetched, mask_produced
 from wiremask.proxy.session import Exchange
@@ -24,10 +23,11 @@ from wiremask.proxy.session import Exchange
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wiremask.protocol.refill import RecordsField, Refill
     from wiremask.proxy import masking
     from wiremask.proxy.session import Pieces
     from wiremask.proxy.standing import Standing
-    from wiremask.rules import Direction, Plan, TopicPlan
+    from wiremask.rules import Plan, TopicPlan
 
 _PRODUCE_KEY: Final = apis.PRODUCE.to_bytes(2, "big")
 
@@ -47,10 +47,9 @@ class QuickWay:
         self._work = work
         self._limit_bytes = limit_bytes
         self._light_bytes = limit_bytes * LIGHT
-        self._choices: dict[Direction, Choices] = {}
         self._requests: dict[int, Refill] = {}
         self._responses: dict[int, Refill] = {}
-        for remembered in (self._choices, self._requests, self._responses):
+        for remembered in (self._requests, self._responses):
             standing.remember(remembered)
 
     def request(self, frame: bytes | bytearray) -> Pieces | None:
@@ -64,7 +63,7 @@ class QuickWay:
         refill = self._requests.get(version) or self._learn(frame, plan)
         if refill is None:
             return None
-        fields = refill.find(frame, self._choices_at("produce", plan))
+        fields = refill.find(frame, self._standing.choices("produce", plan))
         if fields is None:
             self._standing.notice_client()
             return None
@@ -95,7 +94,7 @@ class QuickWay:
         refill = self._responses.get(exchange.version)
         if refill is None:
             refill = self._responses[exchange.version] = refill_fetch_response(exchange.api, exchange.version)
-        fields = refill.find(frame, self._choices_at("fetch", plan))
+        fields = refill.find(frame, self._standing.choices("fetch", plan))
         if fields is None or refill.correlation_id != exchange.correlation_id:
             return None
         if self._is_heavy(frame, fields):
@@ -124,14 +123,6 @@ class QuickWay:
         header, head = known
         refill = self._requests[header.version] = refill_produce_request(header.version, head)
         return refill
-
-    def _choices_at(self, at: Direction, plan: Plan) -> Choices:
-        """What happens to topics, for all versions."""
-        choices = self._choices.get(at)
-        if choices is None:
-            match = self._standing.matcher(at, plan, self._standing.client_id)
-            choices = self._choices[at] = Choices(match)
-        return choices
 
 
 def _fill(

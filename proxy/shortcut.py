@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wiremask.protocol import api as apis
+from wiremask.protocol.choices import Choices
 from wiremask.protocol.errors import MalformedFrame, ProtocolError
 from wiremask.protocol.messages.skims import (
     skim_fetch_request,
@@ -24,7 +25,7 @@ from wiremask.protocol.messages.skims import (
     skim_produce_request,
     skim_produce_response,
 )
-from wiremask.protocol.skim import Decisions, Passage, Skim, kind_at
+from wiremask.protocol.skim import Passage, Skim, kind_at
 from wiremask.proxy import metrics
 from wiremask.proxy.session import Exchange
 
@@ -42,16 +43,14 @@ _KINDS: Final = frozenset(
 class _Way:
     """How requests of one api and version are skimmed, and what their exchanges have in common."""
 
-    __slots__ = ("api", "client_id", "decisions", "skim", "version")
+    __slots__ = ("api", "choices", "client_id", "skim", "version")
 
-    def __init__(
-        self, api: apis.Api, version: int, client_id: str | None, skim: Skim, decisions: Decisions | None
-    ) -> None:
+    def __init__(self, api: apis.Api, version: int, client_id: str | None, skim: Skim, choices: Choices | None) -> None:
         self.api = api
         self.version = version
         self.client_id = client_id
         self.skim = skim
-        self.decisions = decisions
+        self.choices = choices
 
 
 class RulesChanged(ProtocolError):
@@ -71,11 +70,10 @@ class Shortcut:
         self._session = standing.session
         self._fetch_bytes = fetch_bytes
         self._streamed_by: tuple[Plan, str | None] | None = None  # what let the passage begin: rules and client id
-        self._named = Decisions(self._is_named)
-        self._decided: dict[Direction, Decisions | None] = {}
+        self._named = Choices(self._is_named)
         self._requests: dict[int, _Way] = {}
-        self._responses: dict[int, tuple[Skim, Decisions | None]] = {}
-        for remembered in (self._decided, self._requests, self._responses):
+        self._responses: dict[int, tuple[Skim, Choices | None]] = {}
+        for remembered in (self._requests, self._responses):
             standing.remember(remembered)
 
     def request(self, buffer: bytearray, start: int, stop: int) -> bool:
@@ -88,7 +86,7 @@ class Shortcut:
         if way is None:
             return False
         skim = way.skim
-        if not skim.passes(buffer, start, stop, way.decisions):
+        if not skim.passes(buffer, start, stop, way.choices):
             self._standing.notice_client()
             return False
         if way.api.key == apis.FETCH:
@@ -108,7 +106,7 @@ class Shortcut:
         way = self._requests.get(kind) or self._learn(kind, buffer, start, stop, plan)
         if way is None:
             return None
-        passage = way.skim.opens(buffer, start, stop, size, way.decisions)
+        passage = way.skim.opens(buffer, start, stop, size, way.choices)
         if passage is not None:
             self._streamed_by = plan, way.client_id
             self._begin(way)
@@ -126,7 +124,8 @@ class Shortcut:
         began_by, client_id = self._streamed_by
         if not passage.closes(buffer, start):
             raise MalformedFrame("Produce: what is behind the records does not follow the schema")
-        if plan is not began_by and not passage.is_clear(self._decide("produce", plan, client_id)):
+        acts = plan is not began_by and plan.acts_at("produce")
+        if acts and not passage.is_clear(self._standing.choices_of(client_id, "produce", plan)):
             raise RulesChanged("a rule for this topic was applied while a request passed; it is not sent whole")
 
     def response(self, buffer: bytearray, start: int, stop: int) -> bool:
@@ -143,8 +142,8 @@ class Shortcut:
             if kind not in _KINDS:
                 return False
             way = self._responses[kind] = self._response_way(exchange, plan)
-        skim, decisions = way
-        if not skim.passes(buffer, start, stop, decisions) or skim.correlation_id != exchange.correlation_id:
+        skim, choices = way
+        if not skim.passes(buffer, start, stop, choices) or skim.correlation_id != exchange.correlation_id:
             return False
         self._session.left(exchange)
         return True
@@ -167,36 +166,22 @@ class Shortcut:
         header, head = known
         if header.api.key == apis.PRODUCE:
             skim = skim_produce_request(header.version, head)
-            decisions = self._decisions("produce", plan)
+            choices = self._choices("produce", plan)
         else:
             skim = skim_fetch_request(header.version, head, limit_bytes=self._fetch_bytes)
-            decisions = self._named if plan.acts_at("fetch") else None
-        way = self._requests[kind] = _Way(header.api, header.version, header.client_id, skim, decisions)
+            choices = self._named if plan.acts_at("fetch") else None
+        way = self._requests[kind] = _Way(header.api, header.version, header.client_id, skim, choices)
         return way
 
-    def _response_way(self, exchange: Exchange, plan: Plan) -> tuple[Skim, Decisions | None]:
+    def _response_way(self, exchange: Exchange, plan: Plan) -> tuple[Skim, Choices | None]:
         if exchange.api.key == apis.PRODUCE:
             return skim_produce_response(exchange.api, exchange.version), None
-        return skim_fetch_response(exchange.api, exchange.version), self._decisions("fetch", plan)
+        return skim_fetch_response(exchange.api, exchange.version), self._choices("fetch", plan)
 
-    def _decisions(self, at: Direction, plan: Plan) -> Decisions | None:
-        """Those that all versions of an api share."""
-        if at not in self._decided:
-            self._decided[at] = self._decide(at, plan, self._standing.client_id)
-        return self._decided[at]
-
-    def _decide(self, at: Direction, plan: Plan, client_id: str | None) -> Decisions | None:
-        """Which topics no rule touches for this client; None where that is true of all."""
-        if not plan.acts_at(at):
-            return None
-        match = self._standing.matcher(at, plan, client_id)
-
-        def is_untouched(topic: str | bytes) -> bool | None:
-            found = match(topic)
-            return None if found is None else found is False
-
-        return Decisions(is_untouched)
+    def _choices(self, at: Direction, plan: Plan) -> Choices | None:
+        """What happens to topics; None where that is nothing for all of them."""
+        return self._standing.choices(at, plan) if plan.acts_at(at) else None
 
     def _is_named(self, topic: str | bytes) -> bool | None:
-        """Whether a Fetch request needs no look-up for this topic."""
-        return True if self._standing.name(topic) is not None else None
+        """A choice of Fetch requests, to which nothing happens once the topic's name is known."""
+        return None if self._standing.name(topic) is None else False

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from wiremask.protocol.choices import Choices
 from wiremask.protocol.errors import ProtocolError
 from wiremask.protocol.header import RequestHeader, read_request_header
 from wiremask.rules import RulesClash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from wiremask.proxy.reload import RuleSource
     from wiremask.proxy.session import Session
     from wiremask.proxy.topics import TopicNames
@@ -33,8 +32,6 @@ class Standing:
         is_open: the client has been let in, or need not be; its next frame is no token.
     """
 
-    __slots__ = ("_login_steps", "_plan", "_remembered", "_rules", "_topics", "client_id", "is_open", "session")
-
     def __init__(self, session: Session, rules: RuleSource, topics: TopicNames) -> None:
         self.session = session
         self.client_id: str | None = None
@@ -43,7 +40,8 @@ class Standing:
         self._topics = topics
         self._plan: Plan | None = None
         self._login_steps = -1
-        self._remembered: list[dict[Any, Any]] = []
+        self._choices: dict[Direction, Choices] = {}
+        self._remembered: list[dict[Any, Any]] = [self._choices]
 
     def remember(self, into: dict[Any, Any]) -> None:
         """Has `into` emptied when what it was filled under is over."""
@@ -81,10 +79,15 @@ class Standing:
             return None
         return header, bytes(frame[_HEAD_START : header.body_start])
 
-    def matcher(
-        self, at: Direction, plan: Plan, client_id: str | None
-    ) -> Callable[[str | bytes], TopicPlan | bool | None]:
-        """Tells what rules do to a topic, by its name or id: their plan, False for nothing, None if it is not known."""
+    def choices(self, at: Direction, plan: Plan) -> Choices:
+        """What happens to topics of this client's."""
+        choices = self._choices.get(at)
+        if choices is None:
+            choices = self._choices[at] = self.choices_of(self.client_id, at, plan)
+        return choices
+
+    def choices_of(self, client_id: str | None, at: Direction, plan: Plan) -> Choices:
+        """What happens to topics of any client's: the plan of a topic, False where no rule touches it."""
         rules = self.session.plan_for(plan, client_id)
 
         def match(topic: str | bytes) -> TopicPlan | bool | None:
@@ -96,7 +99,7 @@ class Standing:
             except RulesClash:
                 return None
 
-        return match
+        return Choices(match)
 
     def name(self, topic: str | bytes) -> str | None:
         """A topic's name, by its name or id; None if the id is not known."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from support import json_oracle
 from support.scripted import HEAD
-from support.skims import TAKEN, skim_of, walked
+from support.skims import TAKEN, clear_where, skim_of, walked
 from wiremask.protocol import messages
 from wiremask.protocol.api import APIS
 from wiremask.protocol.batch import Batch, crc32c, split_batches
@@ -25,7 +25,6 @@ from wiremask.protocol.frame import FrameAssembler
 from wiremask.protocol.header import read_request_header, read_response_header
 from wiremask.protocol.legacy import MessageSet, split_sets
 from wiremask.protocol.sasl import Login
-from wiremask.protocol.skim import Decisions
 from wiremask.protocol.view import Message
 from wiremask.proxy.proxyheader import NoProxyHeader, ProxyHeader
 from wiremask.rules import RuleSetInvalid, compile_ruleset
@@ -115,7 +114,7 @@ def skim(data: bytes) -> None:
     asked: list[str | bytes] = []
 
     yes = skim.passes(
-        bytearray(head + body), 0, len(head) + len(body), Decisions(lambda topic: asked.append(topic) is None)
+        bytearray(head + body), 0, len(head) + len(body), clear_where(lambda topic: asked.append(topic) is None)
     )
 
     seen = walked(name, version, body)

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from support.kafka_oracle import oracle
 from wiremask.protocol.api import APIS, FETCH, PRODUCE
+from wiremask.protocol.choices import Choices
 from wiremask.protocol.errors import MalformedMessage
 from wiremask.protocol.frame import frame_pieces
 from wiremask.protocol.header import make_request_header, make_response_header
 from wiremask.protocol.messages.fetch import FetchResponse
 from wiremask.protocol.messages.produce import ProduceRequest
 from wiremask.protocol.messages.skims import refill_fetch_response, refill_produce_request
-from wiremask.protocol.refill import Choices, RecordsField, Refill
+from wiremask.protocol.refill import RecordsField, Refill
 
 CORRELATION_ID = 77
 KINDS: dict[str, Any] = {"ProduceRequest": ProduceRequest, "FetchResponse": FetchResponse}

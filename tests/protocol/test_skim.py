@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.kafka_oracle import oracle
-from support.skims import CORRELATION_ID, KINDS, TAKEN, skim_of, walked
+from support.skims import CORRELATION_ID, KINDS, TAKEN, clear_where, skim_of, walked
 from wiremask.protocol.errors import MalformedMessage
 from wiremask.protocol.messages.produce import ProduceRequest
-from wiremask.protocol.skim import Decisions, kind_at
+from wiremask.protocol.skim import kind_at
 
 ORACLES = {name: oracle(name, unknown_tags=True) for name in KINDS}
 bounded = settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
@@ -22,7 +22,7 @@ def passes(name: str, version: int, body: bytes, decide: Any) -> bool:
     """Skims a frame that lies between other bytes."""
     skim, head = skim_of(name, version)
     frame = head + body
-    yes = skim.passes(bytearray(b"xx" + frame + b"yyy"), 2, 2 + len(frame), Decisions(decide))
+    yes = skim.passes(bytearray(b"xx" + frame + b"yyy"), 2, 2 + len(frame), clear_where(decide))
     assert not yes or skim.correlation_id == CORRELATION_ID
     return yes
 
@@ -97,12 +97,12 @@ def test_a_topic_is_decided_once_and_a_doubt_is_not_remembered() -> None:
         asked.append(topic)
         return answers[topic]
 
-    decisions = Decisions(decide)
+    choices = clear_where(decide)
     skim, head = skim_of("ProduceRequest", 9)
 
     def skimmed(topic: str) -> bool:
         frame = head + produce_of(9, topic, b"records", acks=1)
-        return skim.passes(bytearray(frame), 0, len(frame), decisions)
+        return skim.passes(bytearray(frame), 0, len(frame), choices)
 
     assert [skimmed("a"), skimmed("a"), skimmed("b"), skimmed("b")] == [True, True, False, False]
     assert asked == ["a", "b", "b"]
@@ -111,11 +111,11 @@ def test_a_topic_is_decided_once_and_a_doubt_is_not_remembered() -> None:
 @pytest.mark.parametrize(("length", "asked"), [(249, 1), (250, 3)])
 def test_a_name_longer_than_any_topic_has_is_not_remembered(length: int, asked: int) -> None:
     questions: list[str | bytes] = []
-    decisions = Decisions(lambda topic: questions.append(topic) is None)
+    choices = clear_where(lambda topic: questions.append(topic) is None)
     skim, head = skim_of("ProduceRequest", 9)
     frame = bytearray(head + produce_of(9, "x" * length, b"records", acks=1))
 
-    assert all(skim.passes(frame, 0, len(frame), decisions) for _ in range(3))
+    assert all(skim.passes(frame, 0, len(frame), choices) for _ in range(3))
     assert len(questions) == asked
 
 
@@ -124,7 +124,7 @@ def test_a_message_of_very_many_topics_takes_the_long_way(topics: int, passed: b
     skim, head = skim_of("ProduceRequest", 9)
     frame = bytearray(head + produce_of(9, "clear", b"records", acks=1, topics=topics))
 
-    assert skim.passes(frame, 0, len(frame), Decisions(lambda _: True)) == passed
+    assert skim.passes(frame, 0, len(frame), clear_where(lambda _: True)) == passed
     assert skim.passes(frame, 0, len(frame))
 
 
@@ -153,17 +153,17 @@ def test_a_produce_may_begin_to_go_on_once_only_its_records_are_missing(version:
     opened = [
         stop
         for stop in range(len(frame) + 1)
-        if skim.opens(bytearray(frame[:stop]), 0, stop, len(frame), Decisions(lambda _: True)) is not None
+        if skim.opens(bytearray(frame[:stop]), 0, stop, len(frame), clear_where(lambda _: True)) is not None
     ]
 
     assert opened == list(range(first, first + len(records)))
-    passage = skim.opens(bytearray(frame[: first + 9]), 0, first + 9, len(frame), Decisions(lambda _: True))
+    passage = skim.opens(bytearray(frame[: first + 9]), 0, first + 9, len(frame), clear_where(lambda _: True))
     assert passage is not None
     assert (skim.number, skim.correlation_id) == (-1, CORRELATION_ID)
     assert passage.tail_bytes == len(frame) - first - len(records)
     assert passage.closes(bytearray(frame), len(frame) - passage.tail_bytes)
-    assert passage.is_clear(Decisions(lambda topic: topic == "topic"))
-    assert not passage.is_clear(Decisions(lambda topic: topic != "topic"))
+    assert passage.is_clear(clear_where(lambda topic: topic == "topic"))
+    assert not passage.is_clear(clear_where(lambda topic: topic != "topic"))
 
 
 @given(version=st.integers(3, 12), data=st.data())
@@ -182,7 +182,7 @@ def test_a_produce_that_went_on_is_closed_exactly_if_the_whole_of_it_is_sound(
     behind = data.draw(st.sampled_from([b"", b"\0", b"\1\1\0"]))
     frame += behind
 
-    passage = skim.opens(bytearray(frame[: first + 50]), 0, first + 50, len(frame), Decisions(lambda _: True))
+    passage = skim.opens(bytearray(frame[: first + 50]), 0, first + 50, len(frame), clear_where(lambda _: True))
 
     if passage is not None:
         is_sound = passage.closes(frame, len(frame) - passage.tail_bytes)
@@ -200,21 +200,21 @@ def test_a_produce_of_more_than_one_partition_is_assembled(partitions: int, topi
     frame = head + produce_of(9, "topic", bytes(300), acks=1, partitions=partitions, topics=topics)
 
     for stop in range(len(frame)):
-        assert skim.opens(bytearray(frame[:stop]), 0, stop, len(frame), Decisions(lambda _: True)) is None
+        assert skim.opens(bytearray(frame[:stop]), 0, stop, len(frame), clear_where(lambda _: True)) is None
 
 
 def test_a_produce_of_a_topic_with_a_rule_is_assembled() -> None:
     skim, head = skim_of("ProduceRequest", 9)
     frame = head + produce_of(9, "topic", bytes(300), acks=1)
 
-    assert skim.opens(bytearray(frame[:200]), 0, 200, len(frame), Decisions(lambda _: False)) is None
-    assert skim.opens(bytearray(frame[:200]), 0, 200, len(frame), Decisions(lambda _: None)) is None
+    assert skim.opens(bytearray(frame[:200]), 0, 200, len(frame), clear_where(lambda _: False)) is None
+    assert skim.opens(bytearray(frame[:200]), 0, 200, len(frame), clear_where(lambda _: None)) is None
 
 
 def test_a_passage_whose_tail_is_not_there_is_not_closed() -> None:
     skim, head = skim_of("ProduceRequest", 9)
     frame = head + produce_of(9, "topic", bytes(300), acks=1)
-    passage = skim.opens(bytearray(frame[:200]), 0, 200, len(frame), Decisions(lambda _: True))
+    passage = skim.opens(bytearray(frame[:200]), 0, 200, len(frame), clear_where(lambda _: True))
 
     assert passage is not None
     assert not passage.closes(bytearray(frame), -1)

@@ -14,8 +14,8 @@ import pytest
 
 from support.kafka_oracle import oracle
 from support.lies import lies
-from support.skims import TAKEN, skim_of, walked
-from wiremask.protocol.skim import Decisions, Skim
+from support.skims import TAKEN, clear_where, skim_of, walked
+from wiremask.protocol.skim import Skim
 
 IDS = [f"{name}-{version}" for name, version in TAKEN]
 WITH_TOPICS = [(name, version) for name, version in TAKEN if name != "ProduceResponse"]
@@ -34,7 +34,7 @@ def skimmed(skim: Skim, frame: bytes, decide: Callable[[str | bytes], bool]) -> 
         asked.append(topic)
         return decide(topic)
 
-    yes = skim.passes(bytearray(frame), 0, len(frame), Decisions(note))
+    yes = skim.passes(bytearray(frame), 0, len(frame), clear_where(note))
     return asked if yes else None
 
 
@@ -79,7 +79,7 @@ def test_a_lying_head_opens_no_passage_that_closes_over_a_message_the_walker_ref
     for lie in dict.fromkeys(lies(body)):
         frame = bytearray(head + lie)
         arrived = len(head) + body.index(records) + 100
-        passage = skim.opens(frame[:arrived], 0, min(arrived, len(frame)), len(frame), Decisions(lambda _: True))
+        passage = skim.opens(frame[:arrived], 0, min(arrived, len(frame)), len(frame), clear_where(lambda _: True))
         if passage is None:
             continue
         opened += 1
@@ -88,7 +88,7 @@ def test_a_lying_head_opens_no_passage_that_closes_over_a_message_the_walker_ref
         assert closes == (seen is not None)
         if seen is not None:
             (key,) = seen
-            assert passage.is_clear(Decisions(lambda topic, key=key: topic == key))
-            assert not passage.is_clear(Decisions(lambda topic, key=key: topic != key))
+            assert passage.is_clear(clear_where(lambda topic, key=key: topic == key))
+            assert not passage.is_clear(clear_where(lambda topic, key=key: topic != key))
 
     assert opened > 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from support.kafka_oracle import oracle
 from wiremask.protocol.api import APIS, FETCH, PRODUCE
+from wiremask.protocol.choices import Choices
 from wiremask.protocol.errors import MalformedMessage
 from wiremask.protocol.header import make_request_header, make_response_header
 from wiremask.protocol.messages.fetch import FetchRequest, FetchResponse
@@ -32,6 +34,16 @@ TAKEN = [
     for version in oracle(name).versions
     if APIS[PRODUCE if name.startswith("Produce") else FETCH].takes(version)
 ]
+
+
+def clear_where(is_clear: Callable[[str | bytes], bool | None]) -> Choices:
+    """Choices by which nothing happens to the topics that are clear; None is in doubt."""
+
+    def choose(topic: str | bytes) -> object:
+        found = is_clear(topic)
+        return None if found is None else "something" if not found else False
+
+    return Choices(choose)
 
 
 def skim_of(name: str, version: int) -> tuple[Skim, bytes]:
