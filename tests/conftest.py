@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -11,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from support.kafka import KafkaBroker, KafkaCluster, KafkaUnavailable, running_cluster
+from support.kafka import KafkaBroker, KafkaCluster, running_cluster
 from support.proxy import ProxyProcess
-
-REQUIRED = "WIREMASK_REQUIRE_BROKER"
-"""Set to 1 where a missing broker is a failure, as in .ci/run."""
+from support.required import needed
 
 StartProxy = Callable[..., ProxyProcess]
 MakeTopic = Callable[..., str]
@@ -37,20 +34,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """A running Apache Kafka of one node (id 3); a test may restart it and must leave it running."""
-    with _real(running_cluster(tmp_path_factory.mktemp("kafka"))) as cluster:
-        yield cluster
-
-
-@contextlib.contextmanager
-def _real(running: contextlib.AbstractContextManager[KafkaCluster]) -> Iterator[KafkaCluster]:
-    """The cluster; without Java or Maven the test is skipped, or fails where a broker is required."""
-    with contextlib.ExitStack() as stack:
-        try:
-            cluster = stack.enter_context(running)
-        except KafkaUnavailable as error:
-            if os.environ.get(REQUIRED) == "1":
-                pytest.fail(f"{REQUIRED}=1 and no real broker: {error}", pytrace=False)
-            pytest.skip(f"no real broker: {error}")
+    with needed("real broker"), running_cluster(tmp_path_factory.mktemp("kafka")) as cluster:
         yield cluster
 
 
@@ -70,7 +54,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
         "super_users": "User:ANONYMOUS",
         "allow_everyone_if_no_acl_found": "true",
     }
-    with _real(running_cluster(tmp_path_factory.mktemp("cluster"), node_ids=(5, 7, 12), **settings)) as cluster:
+    home = tmp_path_factory.mktemp("cluster")
+    with needed("real broker"), running_cluster(home, node_ids=(5, 7, 12), **settings) as cluster:
         yield cluster
 
 

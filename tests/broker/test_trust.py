@@ -14,9 +14,10 @@ import pytest
 from support.authority import Authority
 from support.clients import AioKafka, Confluent, Message
 from support.issuer import AUDIENCE, ISSUER, Issuer
-from support.kafka import LOGIN_S, KafkaCluster, KafkaUnavailable, running_cluster
+from support.kafka import LOGIN_S, KafkaCluster, running_cluster
 from support.proxy import ProxyProcess, assert_absent
 from support.readers import READERS, Access
+from support.required import needed
 from support.rulefolder import rule, ruleset
 from support.wait import eventually_async
 from wiremask.proxy.sasl.credentials import Verifier
@@ -64,13 +65,10 @@ def secure(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> It
         "listener_name_sasl_ssl_keystore_type": "PEM",
         "listener_name_sasl_ssl_keystore_location": str(store),
     }
-    try:
-        with running_cluster(tmp_path_factory.mktemp("secure"), **settings) as cluster:
-            for user in (*USERS, "proxy"):
-                cluster.add_scram_user(user, PASSWORD)
-            yield cluster
-    except KafkaUnavailable as error:
-        pytest.skip(f"no real broker: {error}")
+    with needed("real broker"), running_cluster(tmp_path_factory.mktemp("secure"), **settings) as cluster:
+        for user in (*USERS, "proxy"):
+            cluster.add_scram_user(user, PASSWORD)
+        yield cluster
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from support.decoded import CASES, MESSAGES
 from support.java_oracle import JavaOracle
 from support.kafka_oracle import join, oracle
-from support.toolchains import ToolchainMissing
+from support.required import needed
 from wiremask.protocol.errors import MalformedMessage
 from wiremask.protocol.schema import load
 
@@ -29,13 +28,7 @@ CRUMBS = st.sampled_from([b"\0", b"\1", b"\2", b"\x7f", b"\xff"])
 @pytest.fixture(scope="module")
 def java() -> Iterator[JavaOracle]:
     """Without Java or Maven the test is skipped, or fails where a broker is required."""
-    try:
-        running = JavaOracle()
-    except ToolchainMissing as error:
-        if os.environ.get("WIREMASK_REQUIRE_BROKER") == "1":
-            pytest.fail(f"no Java client: {error}", pytrace=False)
-        pytest.skip(f"no Java client: {error}")
-    with running:
+    with needed("Java client"), JavaOracle() as running:
         yield running
 
 

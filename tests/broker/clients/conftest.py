@@ -14,9 +14,10 @@ import pytest
 
 from support import ports, workload
 from support.conversation import Conversation, Recorder, recording
-from support.kafka import KafkaCluster, KafkaUnavailable
-from support.programs import PROGRAMS_BY_NAME, Program, ToolchainMissing
+from support.kafka import KafkaCluster
+from support.programs import PROGRAMS_BY_NAME, Program
 from support.proxy import ProxyProcess
+from support.required import needed
 from support.rulefolder import IDLE_RULES
 
 _numbers = itertools.count(1)
@@ -52,12 +53,8 @@ def available() -> Callable[[str], Program]:
 
     def make(name: str) -> Program:
         wanted = PROGRAMS_BY_NAME[name]
-        try:
+        with needed(f"client {name}", required_by=wanted.required_by):
             wanted.build()
-        except (ToolchainMissing, KafkaUnavailable) as error:
-            if os.environ.get(wanted.required_by) == "1":
-                pytest.fail(f"{wanted.required_by}=1 and no client {name}: {error}", pytrace=False)
-            pytest.skip(f"no client {name}: {error}")
         return wanted
 
     return make
