@@ -78,13 +78,14 @@ class Probe:
             answered = True
             body = await conversation.ask(apis.METADATA, METADATA_VERSION, make_brokers_request(METADATA_VERSION))
             for node in MetadataResponse.read(body, METADATA_VERSION).brokers:
-                self._upstream.learn(node.node_id, node.host, node.port)
+                self._upstream.learn_looked_up(node.node_id, node.host, node.port)
             self._tell(None)
         except UpstreamUnavailable as error:
             self._tell(str(error))
         except (BrokerLeft, ProtocolError, TimeoutError):
             # Before the first answer: not ready. After it: a listener that wants a login, which clients teach instead.
-            pass
+            if answered:
+                self._upstream.forget_looked_up()
         finally:
             if conversation.transport is not None:
                 conversation.transport.close()

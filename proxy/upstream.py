@@ -1,14 +1,15 @@
 """Where the brokers are, and connections to them.
 
-A node's address comes from the first source that knows it: `upstream.nodes`, `upstream.nodePattern`, and then what
-brokers told, either to the proxy's own look-up (`upstream.lookup`) or to a client whose Metadata passed through. It
-never falls back to another broker. Host names are resolved anew for each connection, and every address is tried. With
+A node's address comes from the first source that knows it: `upstream.nodes`, `upstream.nodePattern`, what brokers
+told the proxy's own look-up (`upstream.lookup`), and what they told a client whose Metadata passed through. It never
+falls back to another broker. Host names are resolved anew for each connection, and every address is tried. With
 `upstream.sasl` a connection is logged in before it is used.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,13 +105,22 @@ class Upstream:
         self._lookup_login = self.login if config.lookup.sasl is None else Initiation(config.lookup.sasl)
         self._config = config
         self._connect_s = connect_seconds
-        self._told: dict[int, Address] = {}
+        self._looked_up: dict[int, Address] = {}
+        self._taught: dict[int, Address] = {}
         self.look_up: Callable[[], Awaitable[None]] | None = None
         """Asks the brokers where they all are; set by who can."""
 
     def learn(self, node: int, host: str, port: int) -> None:
-        """Remembers where a broker said that node is."""
-        self._told[node] = Address(host, port)
+        """Remembers where a client was told that a node is."""
+        self._taught[node] = Address(host, port)
+
+    def learn_looked_up(self, node: int, host: str, port: int) -> None:
+        """Remembers where the look-up was told that a node is; that goes before what clients were told."""
+        self._looked_up[node] = Address(host, port)
+
+    def forget_looked_up(self) -> None:
+        """What was looked up ages unseen once brokers answer no look-up any more."""
+        self._looked_up.clear()
 
     def addresses(self, node: int | None) -> tuple[Address, ...]:
         """Where a connection for `node` goes (None: the bootstrap port); empty where no source knows."""
@@ -120,7 +130,8 @@ class Upstream:
             return (named,)
         if self._config.node_pattern is not None:
             return (Address.parse(self._config.node_pattern.replace("{node}", str(node))),)
-        return (self._told[node],) if node in self._told else ()
+        found = self._looked_up.get(node) or self._taught.get(node)
+        return () if found is None else (found,)
 
     async def connect(self, node: int | None, leg: asyncio.BufferedProtocol, *, is_lookup: bool = False) -> Reached:
         """Connects `leg` to a node, or to the first bootstrap server that answers, and logs in first.
@@ -134,8 +145,9 @@ class Upstream:
             UpstreamUnavailable: its text says what was tried and what to set.
         """
         addresses = self.addresses(node)
-        if not addresses and self.look_up is not None:
-            # A client came before the first look-up of this process had its answer, or for a node that is new.
+        if self.look_up is not None and (not addresses or self._has_moved(node)):
+            # A client came before the first look-up of this process had its answer, for a node that is new, or for one
+            # that moved after the last.
             await self.look_up()
             addresses = self.addresses(node)
         if not addresses:
@@ -147,49 +159,80 @@ class Upstream:
         failures = []
         for address in addresses:
             try:
-                async with asyncio.timeout(self._connect_s):
-                    return await self._reach(address, leg, self._lookup_login if is_lookup else self.login)
-            except TimeoutError:
-                failures.append(f"{address}: no answer within {self._connect_s:g} s")
+                return await self._reach_any(address, leg, self._lookup_login if is_lookup else self.login)
             except (UpstreamUnavailable, LoginFailed) as error:
                 failures.append(f"{address}: {error}")
-            except OSError as error:
-                failures.append(f"{address}: {error.strerror or type(error).__name__}")
         raise UpstreamUnavailable("no broker took the connection: " + "; ".join(failures))
 
-    async def _reach(self, address: Address, leg: asyncio.BufferedProtocol, login: Initiation | None) -> Reached:
-        if login is None:
-            await self._open(address, leg)
-            return Reached(host=address.host)
-        conversation = Conversation()
-        await self._open(address, conversation)
+    def _has_moved(self, node: int | None) -> bool:
+        """Whether it is a look-up that says where the node is, and clients were told otherwise."""
+        if node is None or node not in self._taught:
+            return False
+        return self.addresses(node) == (self._looked_up.get(node),) != (self._taught[node],)
+
+    async def _reach_any(self, address: Address, leg: asyncio.BufferedProtocol, login: Initiation | None) -> Reached:
+        """Tries all that a host name stands for; one that is silent uses up its share of the time, and not all of it.
+
+        Raises:
+            UpstreamUnavailable: none of them took the connection, or TLS failed.
+            LoginFailed: one refused the login, as the others would.
+        """
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + self._connect_s
         try:
-            login_s = await login.log_in(conversation.ask, address.host)
+            async with asyncio.timeout_at(end_s):
+                found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        except TimeoutError:
+            raise UpstreamUnavailable(f"the name was not resolved within {self._connect_s:g} s") from None
+        except OSError as error:
+            raise UpstreamUnavailable(error.strerror or type(error).__name__) from error
+        failures = []
+        for tried, (*_, place) in enumerate(found):
+            share_s = (end_s - loop.time()) / (len(found) - tried)
+            try:
+                async with asyncio.timeout(share_s):
+                    return await self._reach(address.host, Address(*place[:2]), leg, login)
+            except TimeoutError:
+                failures.append(f"no answer within {share_s:.2g} s")
+            except OSError as error:
+                failures.append(error.strerror or type(error).__name__)
+        raise UpstreamUnavailable(", ".join(failures))
+
+    async def _reach(
+        self, host: str, place: Address, leg: asyncio.BufferedProtocol, login: Initiation | None
+    ) -> Reached:
+        if login is None:
+            await self._open(host, place, leg)
+            return Reached(host=host)
+        conversation = Conversation()
+        await self._open(host, place, conversation)
+        try:
+            login_s = await login.log_in(conversation.ask, host)
         except BaseException:  # cancelled by the time limit too: the socket must not stay
             if conversation.transport is not None:
                 conversation.transport.abort()
             raise
         conversation.hand_over(leg)
-        return Reached(host=address.host, login_s=login_s)
+        return Reached(host=host, login_s=login_s)
 
-    async def _open(self, address: Address, leg: asyncio.BufferedProtocol) -> None:
-        """Connects, with TLS where the brokers have it."""
+    async def _open(self, host: str, place: Address, leg: asyncio.BufferedProtocol) -> None:
+        """Connects to one of the places of a host, with TLS where the brokers have it."""
         loop = asyncio.get_running_loop()
         if self.tls is None:
-            await loop.create_connection(lambda: leg, address.host, address.port)
+            await loop.create_connection(lambda: leg, *place)
             return
         secured: asyncio.Future[None] = loop.create_future()
 
         def failed(reason: str) -> None:
             if secured.done():
-                _log.warning("TLS failed", address=str(address), error=reason)
+                _log.warning("TLS failed", address=str(place), error=reason)
             else:
                 secured.set_exception(UpstreamUnavailable(f"TLS failed: {reason}"))
 
         layer = self.tls.layer(
-            leg, server_hostname=address.host, on_secured=lambda _: secured.set_result(None), on_failed=failed
+            leg, server_hostname=host, on_secured=lambda _: secured.set_result(None), on_failed=failed
         )
-        await loop.create_connection(lambda: layer, address.host, address.port)
+        await loop.create_connection(lambda: layer, *place)
         try:
             await secured
         except BaseException:  # as above

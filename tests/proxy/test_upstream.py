@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Iterator
 
 import pytest
 from pydantic import ValidationError
@@ -16,6 +18,15 @@ def upstream(**settings: object) -> Upstream:
     return Upstream(UpstreamConfig.model_validate(settings), connect_seconds=1)
 
 
+@contextlib.contextmanager
+def silent(host: str, port: int) -> Iterator[None]:
+    """An address that never answers: its queue of connections that nobody takes is full."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server((host, port), backlog=0))
+        stack.enter_context(socket.create_connection(listening.getsockname()))
+        yield
+
+
 def refused_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -23,22 +34,25 @@ def refused_port() -> int:
 
 
 @pytest.mark.parametrize(
-    ("settings", "known", "found"),
+    ("settings", "told", "found"),
     [
-        ({"nodes": {"7": "named:1"}, "nodePattern": "pattern-{node}:2"}, True, "named:1"),
-        ({"nodePattern": "pattern-{node}:2"}, True, "pattern-7:2"),
-        ({"nodes": {"8": "other:1"}}, True, "told:3"),
-        ({}, True, "told:3"),
-        ({}, False, None),
+        ({"nodes": {"7": "named:1"}, "nodePattern": "pattern-{node}:2"}, {"look-up", "client"}, "named:1"),
+        ({"nodePattern": "pattern-{node}:2"}, {"look-up", "client"}, "pattern-7:2"),
+        ({"nodes": {"8": "other:1"}}, {"look-up"}, "looked-up:3"),
+        ({}, {"look-up", "client"}, "looked-up:3"),
+        ({}, {"client"}, "taught:4"),
+        ({}, set(), None),
     ],
-    ids=["a named node", "the pattern", "another node is named", "what a broker told", "nothing"],
+    ids=["a named node", "the pattern", "another node is named", "the look-up", "what clients were told", "nothing"],
 )
 def test_takes_the_first_source_that_knows_the_node(
-    settings: dict[str, object], known: bool, found: str | None
+    settings: dict[str, object], told: set[str], found: str | None
 ) -> None:
     cluster = upstream(**settings)
-    if known:
-        cluster.learn(7, "told", 3)
+    if "look-up" in told:
+        cluster.learn_looked_up(7, "looked-up", 3)
+    if "client" in told:
+        cluster.learn(7, "taught", 4)
 
     assert [str(address) for address in cluster.addresses(7)] == ([] if found is None else [found])
 
@@ -49,6 +63,15 @@ def test_follows_a_broker_that_moved() -> None:
     cluster.learn(7, "after", 2)
 
     assert cluster.addresses(7) == (Address("after", 2),)
+
+
+def test_what_clients_are_told_counts_once_brokers_answer_no_look_up() -> None:
+    cluster = upstream()
+    cluster.learn_looked_up(7, "looked-up", 3)
+    cluster.learn(7, "taught", 4)
+    cluster.forget_looked_up()
+
+    assert cluster.addresses(7) == (Address("taught", 4),)
 
 
 async def test_tries_the_next_bootstrap_server() -> None:
@@ -62,6 +85,50 @@ async def test_tries_the_next_bootstrap_server() -> None:
     server.close()
 
     assert leg.transport.get_extra_info("peername")[1] == port
+
+
+async def test_tries_every_address_of_a_name_though_the_first_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    resolved: list[str] = []
+
+    async def two_addresses(host: str, asked: int, **_: object) -> list[tuple[object, ...]]:
+        resolved.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, asked)) for place in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(loop, "getaddrinfo", two_addresses)
+    leg = _Remembers()
+    with silent("127.0.0.2", port):
+        reached = await upstream(bootstrapServers=[f"brokers.test:{port}"]).connect(None, leg)
+    leg.transport.close()
+    server.close()
+
+    assert (resolved, reached.host) == (["brokers.test"], "brokers.test")
+    assert leg.transport.get_extra_info("peername") == ("127.0.0.1", port)
+
+
+async def test_says_of_every_address_of_a_name_how_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = refused_port()
+
+    async def two_addresses(host: str, asked: int, **_: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, asked)) for place in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", two_addresses)
+    cluster = upstream(bootstrapServers=[f"brokers.test:{port}"])
+
+    with (
+        silent("127.0.0.2", port),
+        pytest.raises(UpstreamUnavailable, match=rf"brokers.test:{port}: no answer within 0.5 s, .*refused"),
+    ):
+        await cluster.connect(None, _Remembers())
+
+
+async def test_says_that_a_name_is_not_known() -> None:
+    cluster = upstream(bootstrapServers=["no-such-host.invalid:9092"])
+
+    with pytest.raises(UpstreamUnavailable, match=r"no-such-host\.invalid:9092: .*(not known|resolution)"):
+        await cluster.connect(None, _Remembers())
 
 
 async def test_says_what_it_tried() -> None:
@@ -96,7 +163,7 @@ async def test_asks_once_more_where_a_node_is_before_it_gives_up() -> None:
 
     async def look_up() -> None:
         asked.append(len(asked))
-        cluster.learn(7, *server.sockets[0].getsockname()[:2])
+        cluster.learn_looked_up(7, *server.sockets[0].getsockname()[:2])
 
     cluster.look_up = look_up
     for _ in range(2):
@@ -108,3 +175,25 @@ async def test_asks_once_more_where_a_node_is_before_it_gives_up() -> None:
 
     assert asked == [0, 1]
     server.close()
+
+
+async def test_asks_again_where_a_node_is_that_clients_were_told_is_elsewhere() -> None:
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    cluster = upstream()
+    cluster.learn_looked_up(7, "127.0.0.1", refused_port())
+    asked: list[int] = []
+
+    async def look_up() -> None:
+        asked.append(len(asked))
+        cluster.learn_looked_up(7, "127.0.0.1", port)
+
+    cluster.look_up = look_up
+    cluster.learn(7, "127.0.0.1", port)
+    for _ in range(2):
+        leg = _Remembers()
+        await cluster.connect(7, leg)
+        leg.transport.close()
+    server.close()
+
+    assert asked == [0]
