@@ -7,6 +7,7 @@ import json
 import struct
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ from support.login import (
 from support.requests import fetch_frame, plain_frame, produce_frame, read_fetched
 from support.scripted import HEAD, Asked, Peer, Stage, fetched, proxied, rules_text
 from wiremask.protocol.errors import MalformedFrame, ProtocolError, RefusedLogin
+from wiremask.proxy.config import load
 from wiremask.proxy.identity import ANONYMOUS, Identity
 from wiremask.proxy.log import LogConfig, configure
 from wiremask.proxy.session import Session
@@ -179,11 +181,13 @@ async def test_without_a_login_the_client_is_anonymous() -> None:
         assert await fetch(stage, client) == CLEAR
 
 
-async def test_the_name_is_that_of_the_configured_claim() -> None:
-    async with proxied(exempting()) as stage:
-        config = stage.listener.config
-        sasl = config.sasl.model_copy(update={"principal_claim": "name"})
-        stage.listener.config = config.model_copy(update={"sasl": sasl})
+async def test_the_name_is_that_of_the_configured_claim(tmp_path: Path) -> None:
+    written = tmp_path / "wiremask.yaml"
+    written.write_text(
+        "upstream: {bootstrapServers: ['kafka.example:9092']}\nlisteners: [{sasl: {principalClaim: name}}]\n"
+    )
+    (configured,) = load(written, env={}).listeners
+    async with proxied(exempting(), listener_settings={"sasl": configured.sasl}) as stage:
         client = await stage.connect()
 
         await log_in(stage, client, "OAUTHBEARER", [(oauth(sub="bob", name="alice"), b"")])
