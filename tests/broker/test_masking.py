@@ -304,18 +304,52 @@ async def test_client_with_small_fetches_reads_everything(
     assert [is_masked(message.value or b"", number) for number, message in enumerate(shown)] == [True] * 60
 
 
+@pytest.mark.parametrize("codec", ["none", "gzip"])
 async def test_large_records_are_masked(
-    client: Client, masking_proxy: ProxyProcess, kafka: KafkaCluster, make_topic: MakeTopic
+    client: Client, codec: str, masking_proxy: ProxyProcess, kafka: KafkaCluster, make_topic: MakeTopic
 ) -> None:
     topic = make_topic("stored")
-    filler = b"0123456789abcdef" * 327_680
-    sent = [Message(value=b'{"filler":"%s","ssn":"123-45-6789"}' % filler)]
 
-    async with client.producer(masking_proxy.bootstrap, codec="gzip") as producer:
-        await producer.send(topic, sent)
+    async with client.producer(masking_proxy.bootstrap, codec=codec) as producer:
+        await producer.send(topic, [Message(value=_five_megabytes(b"123-45-6789"))])
     stored = await client.consume(kafka.bootstrap, topic, 1)
 
-    assert stored[0].value == b'{"filler":"%s","ssn":"***-**-6789"}' % filler
+    assert stored[0].value == _five_megabytes(b"***-**-6789")
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip"])
+async def test_large_records_are_masked_for_their_reader(
+    client: Client, codec: str, masking_proxy: ProxyProcess, kafka: KafkaCluster, make_topic: MakeTopic
+) -> None:
+    topic = make_topic("viewed")
+    sent = [Message(value=_five_megabytes(b"123-45-%d" % number)) for number in (6789, 6790)]
+    async with client.producer(kafka.bootstrap, codec=codec) as producer:
+        await producer.send(topic, sent)
+
+    shown = await client.consume(masking_proxy.bootstrap, topic, 2)
+    stored = await client.consume(kafka.bootstrap, topic, 2)
+
+    assert [message.value for message in shown] == [_five_megabytes(b"***-**-%d" % number) for number in (6789, 6790)]
+    assert [message.value for message in stored] == [message.value for message in sent]
+
+
+async def test_first_record_of_a_topic_that_the_broker_makes_at_first_use_is_masked(
+    client: Client, masking_proxy: ProxyProcess, kafka: KafkaCluster, topic_name: Callable[[str], str]
+) -> None:
+    topic = topic_name("stored")
+    sent = messages(5)
+
+    async with client.producer(masking_proxy.bootstrap) as producer:
+        await producer.send(topic, sent)
+    stored = await client.consume(kafka.bootstrap, topic, len(sent))
+
+    assert [is_masked(message.value or b"", number) for number, message in enumerate(stored)] == [True] * len(sent)
+    assert [_but_value(message) for message in stored] == [_but_value(message) for message in sent]
+    assert not [n for number in range(5) for n, s in enumerate(secrets(number)) if s in kafka.segments(topic)[0]]
+
+
+def _five_megabytes(ssn: bytes) -> bytes:
+    return b'{"filler":"%s","ssn":"%s"}' % (b"0123456789abcdef" * 327_680, ssn)
 
 
 def _secrets_of(message: Message) -> tuple[bytes, ...]:

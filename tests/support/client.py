@@ -73,8 +73,15 @@ class Client(Protocol):
         idempotent: bool = False,
         login: tuple[str, str] | None = None,
         linger_ms: int = 5,
+        batch_bytes: int | None = None,
     ) -> contextlib.AbstractAsyncContextManager[Producer]:
-        """A producer, until the block ends; `acks` is 0, 1 or "all", `login` is user and password of SASL PLAIN."""
+        """A producer, until the block ends.
+
+        Args:
+            acks: 0, 1 or "all".
+            login: user and password of SASL PLAIN.
+            batch_bytes: how large a batch becomes, before compression, if records come fast; the library's own by default.
+        """
         ...
 
     async def consume(

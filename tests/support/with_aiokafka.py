@@ -31,6 +31,7 @@ class AioKafka:
         idempotent: bool = False,
         login: tuple[str, str] | None = None,
         linger_ms: int = 5,
+        batch_bytes: int | None = None,
     ) -> AsyncIterator[Producer]:
         """See `Client`."""
         producer = AIOKafkaProducer(
@@ -40,6 +41,7 @@ class AioKafka:
             enable_idempotence=idempotent,
             max_request_size=LARGEST_BYTES,
             linger_ms=linger_ms,
+            max_batch_size=batch_bytes or 16_384,
             **_aio_login(login),
         )
         async with contextlib.AsyncExitStack() as stack:

@@ -33,8 +33,10 @@ class Confluent:
         idempotent: bool = False,
         login: tuple[str, str] | None = None,
         linger_ms: int = 5,
+        batch_bytes: int | None = None,
     ) -> AsyncIterator[Producer]:
         """See `Client`."""
+        batches = {} if batch_bytes is None else {"batch.size": batch_bytes, "batch.num.messages": 1_000_000}
         producer = confluent_kafka.Producer(
             {
                 "bootstrap.servers": bootstrap,
@@ -47,6 +49,7 @@ class Confluent:
                 "reconnect.backoff.ms": 20,
                 "reconnect.backoff.max.ms": 500,
                 "log_level": 0,
+                **batches,
                 **_confluent_login(login),
             }
         )
