@@ -243,7 +243,9 @@ class ProxyProcess:
 
     def everything(self) -> str:
         """All that it shows anywhere: output, metrics, health. What a search for secrets goes through."""
-        pages = [self.get(path)[1] for path in ("/metrics", "/readyz", "/livez", "/")] if self.running else []
+        pages = (
+            [self.get(path)[1] for path in ("/metrics", "/readyz", "/livez", "/startupz", "/")] if self.running else []
+        )
         return "\n".join([self.output(), *pages])
 
     def _is_ready(self) -> bool:
