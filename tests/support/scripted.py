@@ -134,6 +134,11 @@ class ScriptedBroker:
         self._server: asyncio.Server | None = None
         self._readers: set[asyncio.Task[Any]] = set()
 
+    @property
+    def connected(self) -> int:
+        """Connections that are open."""
+        return len(self._readers)
+
     async def start(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listens."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, ssl=tls)
