@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.kafka_oracle import Oracle, message_names, oracle
+from support.kafka_oracle import Oracle, message_names, oracle, python_name
 from wiremask.protocol.errors import MalformedMessage, UnknownApi
 from wiremask.protocol.fields import Int8, Int16, Int32, Many, OptionalText, Records, Uuid
 from wiremask.protocol.messages.metadata import MetadataResponse
@@ -71,9 +71,7 @@ def seen(element: Element, values: dict[str, Any], fields: tuple[Field, ...], ve
     theirs: dict[str, Any] = {}
     for field in fields:
         shown = getattr(element, field.name, None)
-        key = "".join(
-            "_" + char.lower() if char.isupper() and at else char.lower() for at, char in enumerate(field.name)
-        )
+        key = python_name(field.name)
         if isinstance(shown, Elements):
             told = values.get(key)
             ours[key] = None if shown.is_null else len(shown)

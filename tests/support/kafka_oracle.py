@@ -111,6 +111,11 @@ def oracle(name: str, *, unknown_tags: bool = False) -> Oracle:
     return Oracle(name, unknown_tags=unknown_tags)
 
 
+def python_name(name: str) -> str:
+    """kafka-python's name of a field: `topic_data` for `TopicData`."""
+    return "".join("_" + char.lower() if char.isupper() and at else char.lower() for at, char in enumerate(name))
+
+
 def join(pieces: list[Any]) -> bytes:
     """What is written, in one."""
     return b"".join(bytes(piece) for piece in pieces)
