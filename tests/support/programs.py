@@ -27,7 +27,7 @@ CONSUMER_PROTOCOL, SHARE, NEW_TRANSACTIONS = "consumer protocol", "share", "new 
 _EVERYTHING = frozenset({CONSUMER_PROTOCOL, SHARE, NEW_TRANSACTIONS})
 
 # Short runs: the quick compiler, and no second thread of the collector.
-_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
+JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class Program:
             AssertionError: the program failed or hung; the text has its error output.
         """
         command = self.build()
-        done = _finish(command, json.dumps({"bootstrap": bootstrap, "steps": list(steps)}), timeout_s)
+        done = finish(command, json.dumps({"bootstrap": bootstrap, "steps": list(steps)}), timeout_s)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         assert (done.returncode, len(lines)) == (0, len(steps)), (
             f"{self.name} ended with {done.returncode} after {len(lines)} of {len(steps)} steps\n{done.stderr[-3000:]}"
@@ -72,8 +72,8 @@ class Program:
         return [line["result"] for line in lines]
 
 
-def _finish(command: Command, text: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
-    """Runs a program to its end. The kernel ends it with us, also after a SIGKILL of the test process.
+def finish(command: Command, text: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """Runs a program, which reads `text`, to its end. The kernel ends it with us, also after a SIGKILL of the test process.
 
     The signal comes when the thread that started the program ends, and this one waits for it.
     """
@@ -107,7 +107,7 @@ def _python(script: str, requirement: str | None = None) -> Command:
 
 def _java(version: str) -> Command:
     java = shutil.which("java") or "java"
-    return Command(arguments=(java, *_JVM, "-cp", toolchains.java_classpath(version), "Client"))
+    return Command(arguments=(java, *JVM, "-cp", toolchains.java_classpath(version), "Client"))
 
 
 def _go(name: str) -> Command:
@@ -117,20 +117,6 @@ def _go(name: str) -> Command:
 def _node() -> Command:
     modules = toolchains.node_modules()
     return Command(arguments=("node", str(PROGRAMS / "node" / "use_kafkajs.js")), env=(("NODE_PATH", str(modules)),))
-
-
-def java_tool(name: str, *arguments: str, text: str = "", timeout_s: float = RUN_S) -> str:
-    """The standard output of one of Kafka's own command-line tools, named by its class.
-
-    Raises:
-        KafkaUnavailable: there is no Kafka here.
-        AssertionError: it failed or hung.
-    """
-    jars = kafka.libraries()
-    command = Command(arguments=(shutil.which("java") or "java", *_JVM, "-cp", f"{jars}/*", name, *arguments))
-    done = _finish(command, text, timeout_s)
-    assert done.returncode == 0, f"{name} ended with {done.returncode}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
-    return done.stdout
 
 
 _ALWAYS = "WIREMASK_REQUIRE_BROKER"
@@ -164,11 +150,14 @@ PROGRAMS_BY_NAME: dict[str, Program] = {
 
 __all__ = [
     "CONSUMER_PROTOCOL",
+    "JVM",
     "NEW_TRANSACTIONS",
     "PROGRAMS_BY_NAME",
+    "RUN_S",
     "SHARE",
+    "Command",
     "Program",
     "Step",
     "ToolchainMissing",
-    "java_tool",
+    "finish",
 ]

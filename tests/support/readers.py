@@ -14,8 +14,8 @@ from aiokafka.helpers import create_ssl_context
 from kafka import KafkaConsumer
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
+from support.javatools import java_tool
 from support.login import unsigned_jwt
-from support.programs import java_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

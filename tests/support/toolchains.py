@@ -9,12 +9,23 @@ import shutil
 import sys
 from pathlib import Path
 
+from support import kafka
 from support.built import ToolchainMissing, cached, run, tool
 
 PROGRAMS = Path(__file__).parent.parent / "clients"
 """The sources of the client programs, a folder for each language."""
 
-__all__ = ["ToolchainMissing", "go_program", "java_classpath", "node_modules", "python_packages"]
+_POM = PROGRAMS / "java" / "pom.xml"
+
+__all__ = [
+    "ToolchainMissing",
+    "go_program",
+    "java_classpath",
+    "java_jars",
+    "java_tools",
+    "node_modules",
+    "python_packages",
+]
 
 
 def java_classpath(version: str) -> str:
@@ -23,22 +34,43 @@ def java_classpath(version: str) -> str:
     Raises:
         ToolchainMissing: no javac or mvn, or one of them failed.
     """
-    pom = PROGRAMS / "java" / "pom.xml"
     # Share groups came with kafka-clients 4.1; the program finds the class by name, so an older version does without it.
     sources = [
-        file for file in sorted(pom.parent.glob("*.java")) if _has_share_groups(version) or "Share" not in file.name
+        file for file in sorted(_POM.parent.glob("*.java")) if _has_share_groups(version) or "Share" not in file.name
     ]
-
-    def copy_jars(folder: Path) -> None:
-        maven = [tool("mvn", "Maven"), "-q", "-B", "-f", str(pom), f"-Dkafka.version={version}"]
-        run([*maven, "dependency:copy-dependencies", f"-DoutputDirectory={folder}"], cwd=folder)
 
     def compile_program(folder: Path) -> None:
         javac = [tool("javac", "a Java 17+ development kit"), "--release", "17", "-nowarn", "-d", str(folder)]
         run([*javac, "-cp", f"{jars}/*", *map(str, sources)], cwd=folder)
 
-    jars = cached("clients", f"kafka-clients-{version}", [pom], copy_jars)
-    return f"{cached('clients', f'java-{version}', [pom, *sources], compile_program)}:{jars}/*"
+    jars = java_jars(version)
+    return f"{cached('clients', f'java-{version}', [_POM, *sources], compile_program)}:{jars}/*"
+
+
+def java_jars(version: str) -> Path:
+    """The folder with kafka-clients of that version and what it needs.
+
+    Raises:
+        ToolchainMissing: no mvn, or it failed.
+    """
+    return _jars(_POM, f"kafka-clients-{version}", version)
+
+
+def java_tools(version: str) -> Path:
+    """The folder with the command-line tools of that version and what they need.
+
+    Raises:
+        ToolchainMissing: no mvn, or it failed.
+    """
+    return _jars(kafka.POM, f"kafka-tools-{version}", version)
+
+
+def _jars(pom: Path, name: str, version: str) -> Path:
+    def copy(folder: Path) -> None:
+        maven = [tool("mvn", "Maven"), "-q", "-B", "-f", str(pom), f"-Dkafka.version={version}"]
+        run([*maven, "dependency:copy-dependencies", f"-DoutputDirectory={folder}"], cwd=folder)
+
+    return cached("clients", name, [pom], copy)
 
 
 def go_program(name: str) -> Path:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from support.customers import customer, is_masked, secrets
-from support.kafka import KafkaCluster
-from support.programs import java_tool
+from support.javatools import JAVA_TOOLS, ConsoleTools, java_tool
+from support.kafka import VERSION, KafkaCluster
 from support.proxy import ProxyProcess, assert_absent
+from support.required import needed
 
 pytestmark = pytest.mark.broker
 
@@ -19,23 +20,45 @@ COUNT = 50
 MANY = 20_000
 
 
-@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+@pytest.fixture
+def tools(version: str) -> ConsoleTools:
+    """The tools of a version; those that cannot be had here are left out, loudly, unless they are required."""
+    with needed(f"Java tools {version}"):
+        JAVA_TOOLS[version].classpath()
+    return JAVA_TOOLS[version]
+
+
+@pytest.mark.parametrize("version", JAVA_TOOLS)
+def test_the_tools_are_of_the_version_that_they_should_be(version: str, tools: ConsoleTools) -> None:
+    told = tools.run("org.apache.kafka.tools.consumer.ConsoleConsumer", "--version")
+
+    assert told.split()[0] == version
+
+
+@pytest.mark.parametrize(
+    ("version", "protocol"),
+    [(VERSION, "classic"), (VERSION, "consumer"), ("4.4.0", "consumer"), ("3.9.2", "classic")],
+)
 def test_what_the_console_producer_sends_the_console_consumer_reads_masked(
-    protocol: str, masking_proxy: ProxyProcess, kafka: KafkaCluster, make_topic: Callable[..., str]
+    protocol: str,
+    tools: ConsoleTools,
+    masking_proxy: ProxyProcess,
+    kafka: KafkaCluster,
+    make_topic: Callable[..., str],
 ) -> None:
     topic = make_topic("stored")
+    server = ("--bootstrap-server", masking_proxy.bootstrap, "--topic", topic)
     lines = [customer(number).decode() for number in range(COUNT)]  # a line is a record
 
-    java_tool(
-        "org.apache.kafka.tools.ConsoleProducer",
-        *("--bootstrap-server", masking_proxy.bootstrap, "--topic", topic, "--compression-codec", "zstd"),
+    tools.run(
+        tools.console_producer,
+        *(*server, "--compression-codec", "zstd", tools.producer_setting, "enable.idempotence=true"),
         text="\n".join(lines) + "\n",
     )
-    read = java_tool(
+    read = tools.run(
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
-        *("--bootstrap-server", masking_proxy.bootstrap, "--topic", topic, "--from-beginning"),
-        *("--max-messages", str(COUNT), "--timeout-ms", "30000", "--group", topic),
-        *("--command-property", f"group.protocol={protocol}"),
+        *(*server, "--from-beginning", "--max-messages", str(COUNT), "--timeout-ms", "30000", "--group", topic),
+        *(tools.consumer_setting, f"group.protocol={protocol}"),
     ).splitlines()
 
     assert [json.loads(line)["id"] for line in read] == list(range(COUNT))
@@ -43,20 +66,22 @@ def test_what_the_console_producer_sends_the_console_consumer_reads_masked(
     assert_absent(kafka.segments(topic)[0], secrets(0))
 
 
+@pytest.mark.parametrize("version", JAVA_TOOLS)
 def test_the_performance_tools_move_all_their_records(
-    plain_proxy: ProxyProcess, make_topic: Callable[..., str]
+    tools: ConsoleTools, plain_proxy: ProxyProcess, make_topic: Callable[..., str]
 ) -> None:
     topic = make_topic("many", partitions=3)
+    option, prefix = tools.producer_server
 
-    sent = java_tool(
+    sent = tools.run(
         "org.apache.kafka.tools.ProducerPerformance",
-        *("--bootstrap-server", plain_proxy.bootstrap, "--topic", topic, "--num-records", str(MANY)),
+        *(option, prefix + plain_proxy.bootstrap, "--topic", topic, "--num-records", str(MANY)),
         *("--record-size", "500", "--throughput", "-1"),
         *("--transactional-id", topic, "--transaction-duration-ms", "200"),
     )
-    read = java_tool(
+    read = tools.run(
         "org.apache.kafka.tools.ConsumerPerformance",
-        *("--bootstrap-server", plain_proxy.bootstrap, "--topic", topic, "--num-records", str(MANY)),
+        *("--bootstrap-server", plain_proxy.bootstrap, "--topic", topic, tools.count, str(MANY)),
         *("--timeout", "30000"),
     )
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from support.customers import customer
+from support.javatools import java_tool
 from support.kafka import KafkaCluster
-from support.programs import CONSUMER_PROTOCOL, PROGRAMS_BY_NAME, SHARE, Program, java_tool
+from support.programs import CONSUMER_PROTOCOL, PROGRAMS_BY_NAME, SHARE, Program
 from support.proxy import ProxyProcess
 from support.workload import as_read, record
 
