@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from wiremask.proxy.rulefiles import read_text
 from wiremask.proxy.stepdown import Ruleset
 from wiremask.rules import RuleError, RuleSetInvalid
-from wiremask.rules.language import TOTAL_LIMIT_CHARACTERS, digest_of
+from wiremask.rules.language.ruleset import TOTAL_LIMIT_CHARACTERS, digest_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from wiremask.proxy.log import LogConfig
 from wiremask.proxy.model import Section
 from wiremask.proxy.reload import RulesConfig
 from wiremask.proxy.upstream import UpstreamConfig
-from wiremask.rules.shape import suggest
+from wiremask.rules.nodes.shape import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

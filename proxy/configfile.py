@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from wiremask.proxy.model import Section
 from wiremask.proxy.rulefiles import read_text
 from wiremask.rules.errors import Faults
-from wiremask.rules.source import Broken, Mapping, Node, Scalar, Sequence, read_source
+from wiremask.rules.nodes.source import Broken, Mapping, Node, Scalar, Sequence, read_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

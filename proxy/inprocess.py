@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING
 
 from wiremask.proxy.loading import load_rules
 from wiremask.rules import Client, RulesClash
-from wiremask.rules.onerecord import OneRecord
 from wiremask.rules.outcome import MaskedTooLarge
-from wiremask.rules.records import RecordsOutcome
+from wiremask.rules.records.batch import RecordsOutcome
+from wiremask.rules.records.onerecord import OneRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from wiremask.rules import Plan
-    from wiremask.rules.onerecord import Headers
-    from wiremask.rules.rule import Direction
+    from wiremask.rules.model.rule import Direction
+    from wiremask.rules.records.onerecord import Headers
 
 __all__ = ["Masked", "Masking", "MaskingRefused", "load"]
 

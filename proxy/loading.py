@@ -9,7 +9,7 @@ from wiremask.proxy.keyfiles import KeyFiles
 from wiremask.proxy.rulefiles import read_rule_files, watched_directories
 from wiremask.proxy.stepdown import Ruleset, Step
 from wiremask.rules import OUTPUT_LIMIT_BYTES, RuleSetInvalid, compile_ruleset
-from wiremask.rules.language import digest_of
+from wiremask.rules.language.ruleset import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

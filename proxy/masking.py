@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wiremask.proxy.budget import Claim
     from wiremask.rules import Failure, TopicPlan
     from wiremask.rules.observers import Observation
-    from wiremask.rules.records import PartName, RecordCounts, Records, RecordsOutcome
+    from wiremask.rules.records.batch import PartName, RecordCounts, Records, RecordsOutcome
 
 BATCH_MAGIC = 2
 RATIO_FREE_BYTES = 8 << 20

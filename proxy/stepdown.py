@@ -1,7 +1,7 @@
 """Whether one ruleset may take the place of another.
 
-A ruleset that masks less than the one before it (`wiremask.rules.compare`) may do so only if its metadata names that
-one: `allowWeaker: {from: DIGEST, reason: ...}`. The permission is for that one step: it names no other ruleset.
+A ruleset that masks less than the one before it (`wiremask.rules.review.compare`) may do so only if its metadata names
+that one: `allowWeaker: {from: DIGEST, reason: ...}`. The permission is for that one step: it names no other ruleset.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from wiremask.rules import RuleError, RuleSetInvalid, compile_ruleset
-from wiremask.rules.compare import compare
+from wiremask.rules.review.compare import compare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from wiremask.rules.metadata import AllowWeaker
+    from wiremask.rules.model.metadata import AllowWeaker
 
 __all__ = ["Ruleset", "Step", "take_step"]
 

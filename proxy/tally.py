@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from wiremask.rules import Direction, TopicPlan
     from wiremask.rules.observers import Observation
-    from wiremask.rules.records import RecordCounts
+    from wiremask.rules.records.batch import RecordCounts
 
 
 def tell_observed(observations: Iterable[Observation], at: Direction) -> None:

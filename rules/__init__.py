@@ -6,35 +6,33 @@ a batch of values.
 
 At load, in this order:
 
-    source.py       YAML text -> nodes that know their place
-    shape.py        nodes -> members, lists, texts, words; what does not fit is recorded in errors.py
-    language.py     files and rules, with keyring.py (keys.py), topics.py and fields.py (selector.py, maskwords.py
-                    and what it names, idempotence.py), condition.py; out come rule.py's values
-    ruletests.py    the tests that rules carry
-    plan.py         rules -> Plan; per topic, formats.py makes the masker of its format, and automaton.py joins the
-                    paths of all its rules into one machine
+    nodes/          source.py: YAML text -> nodes that know their place; shape.py: nodes -> members, lists, texts, words
+    language/       ruleset.py: files and rules -> the values of model/, or all that is wrong with them (errors.py)
+    plan.py         rules -> Plan; per topic, records/ makes the maskers of value, key and headers, and kernel/ joins
+                    the paths of all rules into one machine
 
 For each batch:
 
-    plan.for_client(client).match(topic, at) -> TopicPlan.mask(buffer, spans) -> jsonmask.pyx walks the bytes,
-    the masks of maskers.py come after, once for the whole batch each -> outcome.py
+    plan.for_client(client).match(topic, at) -> TopicPlan.mask_records(records) -> kernel/jsonmask.pyx walks the bytes
+    (detect/ searches texts), the masks of maskers/ come after, once for the whole batch each -> outcome.py
 
-Beside that, acts.py (reach.py, strength.py) lays a ruleset out flat: compare.py compares two, findings.py finds what is
-probably not meant. attribution.py asks the kernel what decides each leaf of a value.
+Beside that, review/ judges rulesets without running them: compared, searched for what is not meant, held against
+standards, explained. For who holds the keys, reveal.py turns the rules round.
 
-For who holds the keys, reveal.py turns the rules round.
+Each imports those that stand behind it here, and none before it: language, review, reveal, plan, records, kernel and
+maskers, model, nodes and detect, errors.
 
 README.md beside this file is the reference of the language.
 """
 
-from wiremask.rules.condition import Claims, Client
 from wiremask.rules.errors import KeyUnavailable, RuleError, RulesClash, RuleSetInvalid
-from wiremask.rules.jsonmask import OUTPUT_LIMIT_BYTES
+from wiremask.rules.kernel.jsonmask import OUTPUT_LIMIT_BYTES
 from wiremask.rules.keys import KeyReference
-from wiremask.rules.language import compile_ruleset
+from wiremask.rules.language.ruleset import compile_ruleset
+from wiremask.rules.model.condition import Claims, Client
+from wiremask.rules.model.rule import Direction, Field, Rule
 from wiremask.rules.outcome import Failure, Outcome, Reason
 from wiremask.rules.plan import ClientPlan, Plan, TopicPlan
-from wiremask.rules.rule import Direction, Field, Rule
 
 __all__ = [
     "OUTPUT_LIMIT_BYTES",

@@ -15,9 +15,9 @@ from wiremask.rules.outcome import MaskedTooLarge
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from wiremask.rules.model.rule import Rule
     from wiremask.rules.plan import TopicPlan
-    from wiremask.rules.records import Records
-    from wiremask.rules.rule import Rule
+    from wiremask.rules.records.batch import Records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,17 +13,17 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
-from wiremask.rules.condition import NOBODY, Client
 from wiremask.rules.errors import RulesClash
-from wiremask.rules.formats import Setting
-from wiremask.rules.jsonmask import OUTPUT_LIMIT_BYTES
-from wiremask.rules.markers import Markers
+from wiremask.rules.kernel.jsonmask import OUTPUT_LIMIT_BYTES
+from wiremask.rules.model.condition import NOBODY, Client
+from wiremask.rules.model.markers import Markers
+from wiremask.rules.model.traits import acts_in_kernel, binds_topic
 from wiremask.rules.observers import Observer, split
 from wiremask.rules.outcome import unchanged
-from wiremask.rules.parts import header_masker, key_masker, value_masker
-from wiremask.rules.records import RecordsOutcome
-from wiremask.rules.recordwhen import RecordTests
-from wiremask.rules.traits import acts_in_kernel, binds_topic
+from wiremask.rules.records.batch import RecordsOutcome
+from wiremask.rules.records.conditions import RecordTests
+from wiremask.rules.records.formats import Setting
+from wiremask.rules.records.parts import header_masker, key_masker, value_masker
 
 if TYPE_CHECKING:
     from array import array
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from wiremask.rules.jsonmask import JsonMasker
-    from wiremask.rules.metadata import Metadata
+    from wiremask.rules.kernel.jsonmask import JsonMasker
+    from wiremask.rules.model.metadata import Metadata
+    from wiremask.rules.model.rule import Direction, Rule
     from wiremask.rules.outcome import Outcome
-    from wiremask.rules.records import Records
-    from wiremask.rules.rule import Direction, Rule
+    from wiremask.rules.records.batch import Records
 
 TOPICS_REMEMBERED = 16384
 DECISIONS_REMEMBERED = 16384

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wiremask.rules.model.traits import inverse, is_reversible
 from wiremask.rules.plan import TopicPlan
-from wiremask.rules.traits import inverse, is_reversible
 
 if TYPE_CHECKING:
+    from wiremask.rules.model.rule import Direction, Rule
     from wiremask.rules.plan import Plan
-    from wiremask.rules.rule import Direction, Rule
 
 
 def reveal_plan(plan: Plan, topic: str, at: Direction, *, json_depth: int = 64) -> TopicPlan | None:

@@ -41,7 +41,7 @@ def test_the_wheel_has_one_top_level_and_everything_that_it_needs(built: Path) -
     compiled = {name.split("/")[-1].split(".")[0] for name in names if name.endswith(".so")}
 
     assert {name for name in top if not name.endswith(".dist-info")} == {"wiremask"}
-    assert compiled == {path.stem for folder in ("protocol", "rules") for path in (ROOT / folder).glob("*.pyx")}
+    assert compiled == {path.stem for folder in ("protocol", "rules") for path in (ROOT / folder).rglob("*.pyx")}
     assert "wiremask/py.typed" in names
     assert "wiremask/protocol/messages/schemas/ApiVersionsRequest.json" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
@@ -53,8 +53,8 @@ def test_the_sdist_has_the_sources_and_no_compiled_file(built: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
 
-    assert "src/wiremask/rules/jsonmask.pyx" in names
-    assert "src/wiremask/rules/json_walk.h" in names
+    assert "src/wiremask/rules/kernel/jsonmask.pyx" in names
+    assert "src/wiremask/rules/kernel/json_walk.h" in names
     assert [name for name in names if name.endswith(".so")] == []
 
 

@@ -116,8 +116,8 @@ def explain(
     Exit code 3 if the rules refuse the record.
     """
     from wiremask.proxy.commands.explain import explain_rules  # noqa: PLC0415
-    from wiremask.rules.condition import Client  # noqa: PLC0415
-    from wiremask.rules.rule import DIRECTIONS  # noqa: PLC0415
+    from wiremask.rules.model.condition import Client  # noqa: PLC0415
+    from wiremask.rules.model.rule import DIRECTIONS  # noqa: PLC0415
 
     directions = [one for one in DIRECTIONS if at is None or at.value == one]
     client = Client(principal=principal, client_id=client_id, listener=listener)
@@ -185,7 +185,7 @@ def schema() -> None:
     """Print the JSON Schema of rule files, for editors."""
     import json  # noqa: PLC0415
 
-    from wiremask.rules.schema import rule_schema  # noqa: PLC0415
+    from wiremask.rules.language.schema import rule_schema  # noqa: PLC0415
 
     sys.stdout.write(json.dumps(rule_schema(), indent=2) + "\n")
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from wiremask.proxy.commands.output import count, write_errors, write_json, write_lines, write_rows
 from wiremask.proxy.inprocess import JSON_DEPTH
 from wiremask.proxy.loading import load_rules
-from wiremask.rules.acts import fields_of, name_of
 from wiremask.rules.errors import RuleSetInvalid
-from wiremask.rules.findings import Finding, find
-from wiremask.rules.strength import word_of
+from wiremask.rules.review.acts import fields_of, name_of
+from wiremask.rules.review.findings import Finding, find
+from wiremask.rules.review.strength import word_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wiremask.proxy.commands.output import Form
     from wiremask.rules import Plan
-    from wiremask.rules.rule import Rule
+    from wiremask.rules.model.rule import Rule
 
 INVALID_RULES = 1
 WARNINGS = 4

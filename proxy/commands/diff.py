@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from wiremask.proxy.commands.output import count, write_errors, write_json, write_lines, write_rows
 from wiremask.proxy.inprocess import JSON_DEPTH
 from wiremask.proxy.loading import read_rules
-from wiremask.rules.compare import Change, compare
 from wiremask.rules.errors import RuleSetInvalid
+from wiremask.rules.review.compare import Change, compare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

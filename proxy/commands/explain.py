@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from wiremask.proxy.commands.output import write_errors, write_json, write_lines, write_rows
 from wiremask.proxy.inprocess import JSON_DEPTH
 from wiremask.proxy.loading import load_rules
-from wiremask.rules.acts import fields_of, name_of
-from wiremask.rules.attribution import ValueUnreadable, attribute
 from wiremask.rules.errors import RuleSetInvalid
-from wiremask.rules.explanation import Explained, explain
-from wiremask.rules.strength import describe
+from wiremask.rules.review.acts import fields_of, name_of
+from wiremask.rules.review.attribution import ValueUnreadable, attribute
+from wiremask.rules.review.explanation import Explained, explain
+from wiremask.rules.review.strength import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from wiremask.proxy.commands.output import Form
     from wiremask.rules import Client, Plan, TopicPlan
-    from wiremask.rules.attribution import Decision
-    from wiremask.rules.rule import Direction
+    from wiremask.rules.model.rule import Direction
+    from wiremask.rules.review.attribution import Decision
 
 INVALID_RULES = 1
 REFUSED = 3

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wiremask.proxy.commands.output import write_errors, write_lines
 from wiremask.proxy.rulefiles import read_text
 from wiremask.rules import RuleSetInvalid, compile_ruleset
-from wiremask.rules.connect import ConnectorInvalid, import_connector
+from wiremask.rules.language.connect import ConnectorInvalid, import_connector
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

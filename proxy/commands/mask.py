@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wiremask.proxy.inprocess import Masked
-    from wiremask.rules.rule import Direction
+    from wiremask.rules.model.rule import Direction
 
     MaskOne = Callable[[bytes], Masked]
 

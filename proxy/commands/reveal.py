@@ -15,7 +15,7 @@ from wiremask.rules.reveal import reveal_plan
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wiremask.rules.rule import Direction
+    from wiremask.rules.model.rule import Direction
 
 INVALID_RULES = 1
 REFUSED = 3

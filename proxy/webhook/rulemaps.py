@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from wiremask.proxy.stepdown import Ruleset, Step, take_step
 from wiremask.proxy.webhook.review import Allowed, Answer, Json, Question, Refused
 from wiremask.rules import RuleSetInvalid, compile_ruleset
-from wiremask.rules.language import digest_of
+from wiremask.rules.language.ruleset import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from support.clients import Client, Message
 from support.kafka import OTHER_USER, PASSWORD, USER, KafkaCluster
 from support.proxy import ProxyProcess
-from wiremask.rules.maskwords import MASKS
+from wiremask.rules.language.maskwords import MASKS
 
 pytestmark = pytest.mark.broker
 

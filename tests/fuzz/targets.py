@@ -28,7 +28,7 @@ from wiremask.protocol.sasl import Login
 from wiremask.protocol.view import Message
 from wiremask.proxy.proxyheader import NoProxyHeader, ProxyHeader
 from wiremask.rules import RuleSetInvalid, compile_ruleset
-from wiremask.rules.jsonmask import MaskedTooLarge
+from wiremask.rules.kernel.jsonmask import MaskedTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

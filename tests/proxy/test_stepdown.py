@@ -10,7 +10,7 @@ from wiremask.proxy.health import Health
 from wiremask.proxy.reload import RulesConfig, RuleSource
 from wiremask.proxy.stepdown import CHANGES_TOLD, Ruleset, take_step
 from wiremask.rules import RuleSetInvalid
-from wiremask.rules.language import digest_of
+from wiremask.rules.language.ruleset import digest_of
 
 STRONG, WEAK = "redact", "{partial: {keepLast: 4}}"
 REASON = "the auditors asked for the last digits"

@@ -145,7 +145,7 @@ def test_clients_for_whom_the_same_rules_act_share_a_program() -> None:
 
 
 def test_a_condition_is_decided_once_for_a_client_and_topic(monkeypatch: pytest.MonkeyPatch) -> None:
-    from wiremask.rules.condition import Condition
+    from wiremask.rules.model.condition import Condition
 
     asked: list[tuple[str | None, str]] = []
     original = Condition.holds

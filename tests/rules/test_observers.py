@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wiremask.rules import Direction, TopicPlan, compile_ruleset
-from wiremask.rules.onerecord import OneRecord
+from wiremask.rules.records.onerecord import OneRecord
 
 START = "apiVersion: wiremask.dev/v1\nkind: RuleSet\nmetadata: {name: t}\nrules:\n"
 OBSERVING = (

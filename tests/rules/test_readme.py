@@ -12,10 +12,10 @@ from textwrap import indent
 import pytest
 
 from wiremask.rules import Client, compile_ruleset
-from wiremask.rules.detectors import DETECTORS
-from wiremask.rules.detectwords import PATTERN
+from wiremask.rules.detect.detectors import DETECTORS
 from wiremask.rules.keys import decode_key, derive_subkey
-from wiremask.rules.maskwords import MASKS
+from wiremask.rules.language.detectwords import PATTERN
+from wiremask.rules.language.maskwords import MASKS
 
 README = (Path(__file__).parents[2] / "rules" / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```yaml (\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from hypothesis import strategies as st
 
-from wiremask.rules.automaton import AutomatonTooLarge, Selection, build
-from wiremask.rules.masks import (
+from wiremask.rules.kernel.automaton import AutomatonTooLarge, Selection, build
+from wiremask.rules.model.masks import (
     Chain,
     Drop,
     Email,
@@ -25,7 +25,7 @@ from wiremask.rules.masks import (
     Token,
     Truncate,
 )
-from wiremask.rules.selector import Index, Name, Path, Segment, Slice, Wildcard
+from wiremask.rules.model.selector import Index, Name, Path, Segment, Slice, Wildcard
 
 NAMES = ["a", "b", "ssn", "", "é", "name_of_twenty_chars", "z" * 70]
 _WRITTEN_NAMES = [

@@ -17,15 +17,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from wiremask.rules.casefold import fold
-from wiremask.rules.maskers import collect
-from wiremask.rules.masks import Drop, Fixed, Hash, Keep, Nullify, Partial, Pattern, Redact, Truncate
-from wiremask.rules.selector import Index, Name, Path, Selector, Slice, Wildcard
+from wiremask.rules.maskers.catalog import collect
+from wiremask.rules.model.casefold import fold
+from wiremask.rules.model.masks import Drop, Fixed, Hash, Keep, Nullify, Partial, Pattern, Redact, Truncate
+from wiremask.rules.model.selector import Index, Name, Path, Selector, Slice, Wildcard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from wiremask.rules.automaton import Selection
+    from wiremask.rules.kernel.automaton import Selection
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
