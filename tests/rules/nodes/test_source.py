@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiremask.rules.nodes import source
 from wiremask.rules.errors import Faults, Mark
+from wiremask.rules.nodes import source
 from wiremask.rules.nodes.source import SIZE_LIMIT_CHARACTERS, Mapping, Node, Scalar, Sequence, place_in, read_source
 
 SCALARS = {
