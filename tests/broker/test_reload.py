@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +14,8 @@ import pytest
 
 from support.batches import read_batches, write_batch
 from support.capture import RawClient
-from support.clients import Client, Message
-from support.customers import customer, messages
+from support.clients import CLIENTS, Client, Message
+from support.customers import customer, messages, pan, ssn
 from support.kafka import KafkaCluster
 from support.proxy import ProxyProcess, assert_absent
 from support.requests import ask_fetch, ask_produce
@@ -27,6 +27,8 @@ pytestmark = pytest.mark.broker
 MakeTopic = Callable[..., str]
 StartProxy = Callable[..., ProxyProcess]
 SWAPS = 6
+AT_ONCE = 400
+"""Records of one send: 100 KB, of which a worker thread makes a batch at a time."""
 
 
 def marked(word: str) -> str:
@@ -94,6 +96,54 @@ async def test_every_record_is_masked_by_the_old_or_the_new_rules(
     assert [json.loads(r.value or b"")["id"] for batch in batches for r in batch.records] == list(range(count))
     assert kept == connections
     assert proxy.metric("wiremask_ruleset_reloads_total", outcome="applied") == SWAPS
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip"])
+async def test_readers_lose_nothing_and_see_nothing_in_clear_while_rules_change(
+    client: Client, codec: str, start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic
+) -> None:
+    proxy = start_proxy(rules=marked(OLD), settings={"limits": {"workerBytes": 4_096}})
+    stored, viewed = make_topic("stored"), make_topic("viewed")
+    total = 0
+
+    async with AsyncExitStack() as stack:
+        through, direct = [
+            await stack.enter_async_context(client.producer(address, codec=codec, batch_bytes=1 << 20))
+            for address in (proxy.bootstrap, kafka.bootstrap)
+        ]
+        readers = {
+            (reader.name, topic): await stack.enter_async_context(
+                reader.member(proxy.bootstrap, topic, f"{topic}-{reader.name}")
+            )
+            for reader in CLIENTS
+            for topic in (stored, viewed)
+        }
+
+        async def send() -> None:
+            nonlocal total
+            sent = messages(AT_ONCE, first=total)
+            total += AT_ONCE
+            await asyncio.gather(through.send(stored, sent), direct.send(viewed, sent))
+
+        async def all_is_read() -> bool:
+            return all(len(reader.received) >= total for reader in readers.values())
+
+        await send()
+        await eventually_async(all_is_read, what="the first records at every reader")
+        closed = proxy.metric("wiremask_connections_closed_total")
+        async with running(send) as results:
+            await swap(proxy, results)
+        await eventually_async(all_is_read, what="all records at every reader")
+        closed_since = proxy.metric("wiremask_connections_closed_total") - closed
+
+    for reader in readers.values():
+        words = [_word_of(message.value or b"", number) for number, message in enumerate(reader.received)]
+        assert len(words) == total
+        assert [number for number, word in enumerate(words) if word is None] == []
+        assert set(words) == {OLD, NEW}
+    assert closed_since == 0
+    largest = max(len(batch.records) for batch in read_batches(kafka.segments(stored)[0]))
+    assert largest >= AT_ONCE // 2
 
 
 async def test_every_fetch_is_masked_by_the_old_or_the_new_rules(
@@ -184,6 +234,15 @@ async def test_key_of_a_rule_is_never_shown(start_proxy: StartProxy, client: Cli
 
 async def _more(results: list[object], count: int) -> bool:
     return len(results) >= count
+
+
+def _word_of(value: bytes, number: int) -> str | None:
+    """The word that stands in the place of both secrets of that customer; None if the rest is not exactly as it was."""
+    clear = ssn(number).encode(), pan(number).encode()
+    for word in (OLD, NEW):
+        if value == customer(number).replace(clear[0], word.encode()).replace(clear[1], word.encode()):
+            return word
+    return None
 
 
 def _words(value: bytes | None) -> tuple[str, str]:
