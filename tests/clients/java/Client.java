@@ -1,6 +1,8 @@
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -61,6 +63,7 @@ public final class Client {
             case "consume" -> consume(step);
             case "transact" -> transact(step);
             case "rebalance" -> rebalance(step);
+            case "follow" -> follow(step);
             case "mix" -> mix(step);
             case "refuse" -> refuse(step);
             // Not in every version of the library: found by name.
@@ -198,6 +201,38 @@ public final class Client {
             if (each && sum == partitions) {
                 return sum;
             }
+        }
+    }
+
+    private Object follow(JsonNode step) throws Exception {
+        String topic = step.get("topic").asText();
+        Path folder = Path.of(step.get("folder").asText());
+        List<Map<String, Object>> received = new ArrayList<>();
+        try (KafkaProducer<byte[], byte[]> producer = producer(base()); KafkaConsumer<byte[], byte[]> consumer = consumer(step)) {
+            consumer.unsubscribe();
+            consumer.assign(List.of(new TopicPartition(topic, 0)));
+            int sent = 0;
+            int number = 0;
+            for (JsonNode round : step.get("rounds")) {
+                while (!Files.exists(folder.resolve(number + ".go"))) {
+                    take(consumer, received);
+                }
+                for (Future<RecordMetadata> one : send(producer, topic, round.get("records"))) {
+                    one.get();
+                    sent++;
+                }
+                while (received.size() < sent) {
+                    take(consumer, received);
+                }
+                Files.createFile(folder.resolve(number++ + ".done"));
+            }
+        }
+        return inOrder(received);
+    }
+
+    private static void take(KafkaConsumer<byte[], byte[]> consumer, List<Map<String, Object>> received) throws Exception {
+        for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(50))) {
+            received.add(told(record));
         }
     }
 

@@ -2,6 +2,8 @@
 'use strict'
 
 const crypto = require('node:crypto')
+const fs = require('node:fs')
+const path = require('node:path')
 const { Kafka, CompressionTypes, ConfigResourceTypes, logLevel, Partitioners } = require('kafkajs')
 
 const LARGEST_BYTES = 32 * 1024 * 1024
@@ -167,6 +169,27 @@ class Client {
     const again = await owned(partitions, first)
     await first.leave()
     return { alone, shared, again }
+  }
+
+  async follow({ topic, group, rounds, folder }) {
+    const producer = this.producer({ idempotent: true })
+    const consumer = this.kafka.consumer({ groupId: group, maxWaitTimeInMs: 200 })
+    const received = []
+    await producer.connect()
+    await consumer.connect()
+    await consumer.subscribe({ topic, fromBeginning: true })
+    await consumer.run({ eachMessage: async ({ partition, message }) => received.push(told(partition, message)) })
+    let sent = 0
+    for (const [number, { records }] of rounds.entries()) {
+      while (!fs.existsSync(path.join(folder, `${number}.go`))) await sleep(20)
+      await producer.send({ topic, messages: records.map(message) })
+      sent += records.length
+      while (received.length < sent) await sleep(20)
+      fs.writeFileSync(path.join(folder, `${number}.done`), '')
+    }
+    await consumer.disconnect()
+    await producer.disconnect()
+    return received.sort((a, b) => a.offset - b.offset)
   }
 
   async refuse({ mode, topic, good, bad, id }) {

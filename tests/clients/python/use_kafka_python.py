@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kafka
@@ -134,6 +135,27 @@ class UseKafkaPython:
                 shared = _owned(partitions, first, second)
             return {"alone": alone, "shared": shared, "again": _owned(partitions, first)}
 
+    def follow(self, topic: str, group: str, rounds: list[dict[str, Any]], folder: str, protocol: str) -> list[Record]:
+        assert protocol == "classic"
+        received: list[Record] = []
+        sent = 0
+        with (
+            self._producer(acks="all", enable_idempotence=True) as producer,
+            self._consumer(topic, group) as consumer,
+        ):
+            consumer.unsubscribe()
+            consumer.assign([TopicPartition(topic, 0)])
+            for number, part in enumerate(rounds):
+                while not Path(folder, f"{number}.go").exists():
+                    received += _polled(consumer)
+                for future in [self._start(producer, topic, record) for record in part["records"]]:
+                    future.get(STEP_S)
+                    sent += 1
+                while len(received) < sent:
+                    received += _polled(consumer)
+                Path(folder, f"{number}.done").touch()
+        return in_order(received)
+
     def mix(self, topic: str, records: list[Record]) -> list[list[str]]:
         with self._producer(acks="all", linger_ms=500, enable_idempotence=False) as producer:
             producer.partitions_for(topic)
@@ -249,6 +271,11 @@ class UseKafkaPython:
             timestamp_ms=record["timestamp"],
             headers=headers_of(record),
         )
+
+
+def _polled(consumer: KafkaConsumer) -> list[Record]:
+    """What comes within a moment."""
+    return [_told(record) for records in consumer.poll(50).values() for record in records]
 
 
 def _told(record: Any) -> Record:

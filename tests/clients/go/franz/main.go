@@ -23,7 +23,7 @@ func main() {
 		c := client{bootstrap}
 		return map[string]func(workload.Step) (any, error){
 			"create": c.create, "inspect": c.inspect, "delete": c.remove, "produce": c.produce, "consume": c.consume,
-			"transact": c.transact, "rebalance": c.rebalance, "refuse": c.refuse, "share": c.share,
+			"transact": c.transact, "rebalance": c.rebalance, "refuse": c.refuse, "share": c.share, "follow": c.follow,
 		}
 	})
 }
@@ -320,6 +320,29 @@ func (c client) rebalance(step workload.Step) (any, error) {
 	}
 	again, err := owned(step.Partitions, first)
 	return map[string]int{"alone": alone, "shared": shared, "again": again}, err
+}
+
+func (c client) follow(step workload.Step) (any, error) {
+	from := map[string]map[int32]kgo.Offset{step.Topic: {0: kgo.NewOffset().AtStart()}}
+	cl, err := c.open(kgo.ConsumePartitions(from))
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	ctx, cancel := waiting()
+	defer cancel()
+	return step.Follow(
+		func(records []workload.Record) error {
+			_, err := send(ctx, cl, step.Topic, records)
+			return err
+		},
+		func() (received []workload.Told) {
+			moment, end := context.WithTimeout(ctx, 50*time.Millisecond)
+			defer end()
+			cl.PollFetches(moment).EachRecord(func(record *kgo.Record) { received = append(received, told(record)) })
+			return received
+		},
+	)
 }
 
 func (c client) refuse(step workload.Step) (any, error) {

@@ -20,7 +20,7 @@ func main() {
 		c := client{[]string{bootstrap}}
 		return map[string]func(workload.Step) (any, error){
 			"create": c.create, "inspect": c.inspect, "delete": c.remove, "produce": c.produce, "consume": c.consume,
-			"transact": c.transact, "rebalance": c.rebalance, "refuse": c.refuse,
+			"transact": c.transact, "rebalance": c.rebalance, "refuse": c.refuse, "follow": c.follow,
 		}
 	})
 }
@@ -351,6 +351,41 @@ func (c client) rebalance(step workload.Step) (any, error) {
 	}
 	first.stop()
 	return map[string]int{"alone": alone, "shared": shared, "again": again}, firstEnded()
+}
+
+func (c client) follow(step workload.Step) (any, error) {
+	config := settings()
+	config.Producer.Idempotent = true
+	config.Net.MaxOpenRequests = 1
+	producer, err := sarama.NewSyncProducer(c.bootstrap, config)
+	if err != nil {
+		return nil, err
+	}
+	defer producer.Close()
+	consumer, err := sarama.NewConsumer(c.bootstrap, config)
+	if err != nil {
+		return nil, err
+	}
+	defer consumer.Close()
+	reader, err := consumer.ConsumePartition(step.Topic, 0, sarama.OffsetOldest)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	return step.Follow(
+		func(records []workload.Record) error {
+			_, err := send(producer, step.Topic, records)
+			return err
+		},
+		func() []workload.Told {
+			select {
+			case message := <-reader.Messages():
+				return []workload.Told{told(message)}
+			case <-time.After(50 * time.Millisecond):
+				return nil
+			}
+		},
+	)
 }
 
 func (c client) refuse(step workload.Step) (any, error) {

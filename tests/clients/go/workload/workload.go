@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sort"
 	"strings"
 	"time"
@@ -16,9 +17,9 @@ import (
 // LargestBytes is the size that every limit of a client is set to.
 const LargestBytes = 32 << 20
 
-// Waiting is how long a step may take; Refused, how long a send after a refused one may take before it counts as hanging.
+// Waiting is how long a step may take on a busy machine; Refused, how long a send after a refused one may take before it counts as hanging.
 const (
-	Waiting = 60 * time.Second
+	Waiting = 150 * time.Second
 	Refused = 8 * time.Second
 )
 
@@ -88,6 +89,7 @@ type Step struct {
 	Config     string          `json:"config"`
 	ID         string          `json:"id"`
 	Rounds     []Round         `json:"rounds"`
+	Folder     string          `json:"folder"`
 	Mode       string          `json:"mode"`
 	Good       Record          `json:"good"`
 	Bad        Record          `json:"bad"`
@@ -101,6 +103,35 @@ func (s Step) Made() (topics []Topic, err error) {
 // Named are the topics of the step delete.
 func (s Step) Named() (names []string, err error) {
 	return names, json.Unmarshal(s.Topics, &names)
+}
+
+// Follow does the rounds of the step follow: send sends and waits, receive waits a moment and gives what came.
+func (s Step) Follow(send func([]Record) error, receive func() []Told) (any, error) {
+	received, sent := []Told{}, 0
+	deadline := time.Now().Add(Waiting)
+	for number, round := range s.Rounds {
+		for !exists(filepath.Join(s.Folder, fmt.Sprintf("%d.go", number))) && time.Now().Before(deadline) {
+			received = append(received, receive()...)
+		}
+		if err := send(round.Records); err != nil {
+			return nil, err
+		}
+		for sent += len(round.Records); len(received) < sent; {
+			if time.Now().After(deadline) {
+				return nil, fmt.Errorf("%d of %d records came", len(received), sent)
+			}
+			received = append(received, receive()...)
+		}
+		if err := os.WriteFile(filepath.Join(s.Folder, fmt.Sprintf("%d.done", number)), nil, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return InOrder(received), nil
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 // Told is a record that was received.
