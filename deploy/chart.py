@@ -15,6 +15,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from wiremask.proxy.config import Config
+from wiremask.proxy.configschema import schema_of
 
 CHART = Path(__file__).resolve().parent.parent / "helm" / "wiremask"
 BEGIN, END = "<!-- values -->\n", "<!-- end of values -->\n"
@@ -130,7 +131,7 @@ CONDITIONS: list[Json] = [
 
 def make_schema(values: Json, descriptions: dict[str, str]) -> Json:
     """The JSON Schema of the values."""
-    config = Config.model_json_schema(by_alias=True)
+    config = schema_of(Config)
     definitions = config.pop("$defs", {})
     schema = _schema_of(values, "", descriptions, config)
     # Helm merges a parent chart's `global` into every subchart.

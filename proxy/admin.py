@@ -147,7 +147,9 @@ class _Exchange(asyncio.Protocol):
             status = HTTPStatus.OK if self._health.ready else HTTPStatus.SERVICE_UNAVAILABLE
             self._send(status, _JSON, json.dumps(self._health.detail(), indent=1).encode() + b"\n")
         else:
-            self._send(HTTPStatus.OK, *_metrics(accept))
+            from wiremask.proxy.exposition import expose  # noqa: PLC0415 - needed at the first scrape, not at the start
+
+            self._send(HTTPStatus.OK, *expose(accept))
 
     def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         """Sends a whole response and ends our side; h11 leaves the body out where the request was a HEAD."""
@@ -166,12 +168,3 @@ class _Exchange(asyncio.Protocol):
         # Not close: what the peer may still be sending would make the kernel reset the connection, and the answer be
         # lost on the way. The peer closes when it has read it, or the deadline does.
         self._transport.write_eof()
-
-
-def _metrics(accept: str) -> tuple[str, bytes]:
-    """The registry in the form that the scraper asks for."""
-    from prometheus_client import REGISTRY  # noqa: PLC0415 - needed at the first scrape, not at the start
-    from prometheus_client.exposition import choose_encoder  # noqa: PLC0415
-
-    encode, kind = choose_encoder(accept)
-    return kind, encode(REGISTRY)

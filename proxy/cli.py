@@ -10,6 +10,7 @@ something left out (`import-connect`).
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -44,9 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(given: list[str]) -> int:
     if given[:1] == ["run"]:
-        from wiremask.proxy.commands.run import run  # noqa: PLC0415
+        # Nothing of what a start makes can go yet, so nobody looks for it; the server turns the collector on again.
+        gc.disable()
+        try:
+            from wiremask.proxy.commands.run import run  # noqa: PLC0415
 
-        return run(given[1:])
+            return run(given[1:])
+        finally:
+            gc.enable()
     if given[:1] == ["config"]:
         from wiremask.proxy.commands.show import show  # noqa: PLC0415
 

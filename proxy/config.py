@@ -14,7 +14,7 @@ from wiremask.proxy.configfile import ConfigError, KeyPath, Written, put, read_e
 from wiremask.proxy.limits import LimitsConfig
 from wiremask.proxy.listener import ListenerConfig
 from wiremask.proxy.log import LogConfig
-from wiremask.proxy.model import Section
+from wiremask.proxy.model import DEFAULTS, Section
 from wiremask.proxy.reload import RulesConfig
 from wiremask.proxy.upstream import UpstreamConfig
 from wiremask.rules.nodes.shape import suggest
@@ -49,12 +49,12 @@ class ConfigInvalid(Exception):
 class Config(Section):
     """The configuration of one process."""
 
-    upstream: UpstreamConfig = UpstreamConfig()
-    listeners: tuple[ListenerConfig, ...] = Field(default=(ListenerConfig(),), min_length=1)
-    rules: RulesConfig = RulesConfig()
-    limits: LimitsConfig = LimitsConfig()
-    admin: AdminConfig = AdminConfig()
-    log: LogConfig = LogConfig()
+    upstream: UpstreamConfig = DEFAULTS
+    listeners: tuple[ListenerConfig, ...] = Field(default=(DEFAULTS,), min_length=1)
+    rules: RulesConfig = DEFAULTS
+    limits: LimitsConfig = DEFAULTS
+    admin: AdminConfig = DEFAULTS
+    log: LogConfig = DEFAULTS
 
     @model_validator(mode="after")
     def _fits_together(self) -> Config:

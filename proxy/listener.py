@@ -17,7 +17,7 @@ from wiremask.proxy import metrics
 from wiremask.proxy.address import Address, AddressField
 from wiremask.proxy.admission import AdmissionConfig, ProxyProtocolConfig
 from wiremask.proxy.log import logger
-from wiremask.proxy.model import Port, Seconds, Section
+from wiremask.proxy.model import DEFAULTS, Port, Seconds, Section
 from wiremask.proxy.principal import PrincipalRules, subject_of
 from wiremask.proxy.sasl.bearer import BearerConfig
 from wiremask.proxy.sasl.termination import ClientLogins
@@ -90,16 +90,16 @@ class ListenerConfig(Section):
     advertised_port: Port | None = None
     """The bootstrap port that clients see, where it differs from the bound one; node ports follow it."""
 
-    nodes: NodesConfig = NodesConfig()
+    nodes: NodesConfig = DEFAULTS
     """Which broker nodes have a port."""
 
     tls: ServerTlsConfig | None = None
     """Clients speak TLS; without this section they do not."""
 
-    sasl: ListenerSaslConfig = ListenerSaslConfig()
+    sasl: ListenerSaslConfig = DEFAULTS
     """Who clients are."""
 
-    clients: AdmissionConfig = AdmissionConfig()
+    clients: AdmissionConfig = DEFAULTS
     """Which addresses may connect."""
 
     proxy_protocol: ProxyProtocolConfig | None = None

@@ -23,8 +23,7 @@ import traceback
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
-from prometheus_client import Counter
-
+from wiremask.proxy.measures import counter
 from wiremask.proxy.model import Section
 
 # structlog.dev imports rich where it is installed, only to draw tracebacks on terminals: 80 ms and 10 MB that `run` has
@@ -58,7 +57,7 @@ KEYS = frozenset(_DATA_PATH + _PROCESS + _MEASURES + _FAILURE + _LINE)
 _LONGER = {"error": 1024, "reason": 1024, "path": 1024, "address": 512, "where": 1024}
 _LENGTH = 256  # a topic name has at most 249 characters
 
-dropped_fields = Counter(
+dropped_fields = counter(
     "wiremask_log_fields_dropped_total", "Fields kept out of the log: their key is not in the table, or no plain value."
 )
 
@@ -80,15 +79,19 @@ def configure(config: LogConfig, stream: TextIO | None = None) -> None:
         config: section `log`.
         stream: where the lines go; standard error as it is at each line when not given.
     """
+    _configure(config.level, is_json=config.format == "json", stream=stream)
+
+
+def _configure(level: str, *, is_json: bool, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _tell_exception,
             _guard,
-            _render_json if config.format == "json" else _render_text,
+            _render_json if is_json else _render_text,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(config.level),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _Lines(stream),
         cache_logger_on_first_use=False,
     )
@@ -231,4 +234,4 @@ def _render_text(_logger: object, _method: str, event: EventDict) -> str:
 
 
 # A process that forgot to call it must not fall back to structlog's own defaults, which print whatever they are given.
-configure(LogConfig())
+_configure("info", is_json=True)

@@ -4,12 +4,12 @@ A component declares its own section beside itself; `wiremask.proxy.config` only
 `frame_bytes` is written `frameBytes` in YAML and `WIREMASK_<SECTION>__FRAME_BYTES` in the environment.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
-__all__ = ["ByteCount", "Count", "Port", "Seconds", "Section"]
+__all__ = ["DEFAULTS", "ByteCount", "Count", "Port", "Seconds", "Section"]
 
 Seconds = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 """A duration: more than zero, at most a week."""
@@ -24,6 +24,10 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 """A TCP port that can be named in an address; 0, "any free one", is not one of them."""
 
 
+DEFAULTS: Any = {}
+"""The default of a section that may be left out: one without any key, made by the section that holds it."""
+
+
 class Section(BaseModel):
     """One section of the configuration: immutable, unknown keys refused, camelCase in YAML."""
 
@@ -35,7 +39,8 @@ class Section(BaseModel):
         validate_by_alias=True,
         validate_default=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
+        # Built when the first one is made, inside the section that holds it: by itself it need not be.
+        defer_build=True,
     )
 
     @field_validator("*", mode="before")

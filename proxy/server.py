@@ -119,6 +119,7 @@ async def _serve(config: Config) -> int:
         # What is here now stays: the collector need not look through it again while frames come and go.
         gc.collect()
         gc.freeze()
+        gc.enable()
         reason = await stop
         health.draining = True
         _log.info("draining", reason=reason, count=len(shared.open))

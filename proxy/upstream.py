@@ -19,7 +19,7 @@ from wiremask.proxy import metrics
 from wiremask.proxy.address import Address, AddressField
 from wiremask.proxy.conversation import Conversation
 from wiremask.proxy.log import logger
-from wiremask.proxy.model import Section
+from wiremask.proxy.model import DEFAULTS, Section
 from wiremask.proxy.sasl.initiation import Initiation, InitiationConfig, LoginFailed
 from wiremask.proxy.tls import ClientTlsConfig, Tls
 
@@ -54,7 +54,7 @@ class UpstreamConfig(Section):
     sasl: InitiationConfig | None = None
     """The proxy logs in at the brokers; without this section the logins of clients pass through."""
 
-    lookup: LookupConfig = LookupConfig()
+    lookup: LookupConfig = DEFAULTS
     """How the proxy asks where the brokers are."""
 
     @model_validator(mode="after")

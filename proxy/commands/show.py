@@ -24,7 +24,9 @@ def show(arguments: Sequence[str]) -> int:
     options.add_argument("--schema", action="store_true", help="print the JSON Schema of configuration files instead")
     given = options.parse_args(arguments)
     if given.schema:
-        sys.stdout.write(json.dumps(Config.model_json_schema(by_alias=True), indent=2) + "\n")
+        from wiremask.proxy.configschema import schema_of  # noqa: PLC0415 - it reads the source
+
+        sys.stdout.write(json.dumps(schema_of(Config), indent=2) + "\n")
         return 0
     config = configuration(given)
     if config is None:

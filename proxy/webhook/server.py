@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
-from prometheus_client import Counter
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import REGISTRY
 
+from wiremask.proxy.exposition import expose
 from wiremask.proxy.inprocess import JSON_DEPTH
 from wiremask.proxy.log import logger
+from wiremask.proxy.measures import counter
 from wiremask.proxy.webhook.certificates import CertificateUnusable, ServerCertificate
 from wiremask.proxy.webhook.cluster import Cluster, ClusterSilent
 from wiremask.proxy.webhook.config import read_sidecar
@@ -35,7 +34,7 @@ _REFRESH_S: Final = 30.0
 
 _log = logger()
 
-admissions = Counter("wiremask_admissions_total", "Answers to the API server.", ["path", "allowed"])
+admissions = counter("wiremask_admissions_total", "Answers to the API server.", "path", "allowed")
 
 Answering = Callable[[Question], Awaitable[Answer]]
 
@@ -110,8 +109,8 @@ async def _ok(_request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    encode, kind = choose_encoder(request.headers.get("Accept", ""))
-    return web.Response(body=encode(REGISTRY), headers={"Content-Type": kind})
+    kind, body = expose(request.headers.get("Accept", ""))
+    return web.Response(body=body, headers={"Content-Type": kind})
 
 
 async def serve(config: WebhookConfig) -> int:

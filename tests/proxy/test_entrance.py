@@ -327,7 +327,7 @@ async def test_a_broker_that_cannot_be_trusted_gets_nothing(authority: Authority
 async def test_memory_of_a_reader_that_stops_is_counted_under_tls(authority: Authority, server: Issued) -> None:
     async with proxied(listener_settings=listener_tls(server)) as stage:
         client = await stage.connect(ssl=trusting(authority), server_hostname="localhost")
-        before = metrics.buffered_bytes._value.get()
+        before = metrics.buffered_bytes.value
         await client.send(plain_frame(LIST_GROUPS, 2))
         asked = await stage.broker.asked()
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -341,4 +341,4 @@ async def test_memory_of_a_reader_that_stops_is_counted_under_tls(authority: Aut
         await until(lambda: not stage.shared.budget.taken_bytes)
 
         assert size == len(content) + 4
-        assert metrics.buffered_bytes._value.get() == before
+        assert metrics.buffered_bytes.value == before

@@ -21,12 +21,12 @@ GROUPS = plain_frame(16, 2)
 
 def closed(reason: str) -> float:
     """How many connections were closed for a reason."""
-    return float(metrics.connections_closed.labels(reason)._value.get())
+    return float(metrics.connections_closed.labels(reason).value)
 
 
 def refused(at: str) -> float:
     """How many partitions were refused for their size."""
-    return float(metrics.refused_partitions.labels(at, "MESSAGE_TOO_LARGE")._value.get())
+    return float(metrics.refused_partitions.labels(at, "MESSAGE_TOO_LARGE").value)
 
 
 def _is_empty(stage: Stage) -> Callable[[], Awaitable[bool]]:

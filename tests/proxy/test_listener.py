@@ -40,7 +40,7 @@ def test_sends_nobody_round_the_proxy_to_a_node_without_a_port() -> None:
     outside.advertise(4, "kafka-4.internal", 9092)
 
     assert host == "node-8-is-outside-listener-nodes.invalid"
-    assert metrics.nodes_outside_range.labels("outside")._value.get() == 2
+    assert metrics.nodes_outside_range.labels("outside").value == 2
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_loads_the_rules_when_it_is_made(source, health):
     assert source.current.digest == source.current.plan.digest
     assert health.rules.digest == source.current.digest
     assert health.rules.rules == 1
-    assert metrics.ruleset_generation._value.get() == 1
+    assert metrics.ruleset_generation.value == 1
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ async def test_keeps_the_snapshot_when_the_files_read_the_same(source, rules):
 
 async def test_keeps_the_rules_when_the_new_ones_are_invalid(source, rules, stream, health):
     before = source.current
-    refused = metrics.ruleset_reloads.labels("refused")._value.get()
+    refused = metrics.ruleset_reloads.labels("refused").value
     (rules / "a.yaml").write_text(INVALID)
 
     outcomes = [await source.reload(), await source.reload()]
@@ -187,7 +187,7 @@ async def test_keeps_the_rules_when_the_new_ones_are_invalid(source, rules, stre
     assert source.current is before
     assert len(health.refused) == 2
     assert health.refused[0].startswith(f"{rules}/a.yaml:5:5: ")
-    assert metrics.ruleset_reloads.labels("refused")._value.get() == refused + 1
+    assert metrics.ruleset_reloads.labels("refused").value == refused + 1
     told = [line["error"] for line in events(stream) if line["event"] == "rules refused"]
     assert told == list(health.refused)
 
@@ -356,13 +356,13 @@ async def test_watch_finds_changes_that_nothing_told(tmp_path, rules, health, mo
 
 
 async def test_watch_answers_a_request_to_reload(source, rules, stream):
-    unchanged = metrics.ruleset_reloads.labels("unchanged")._value.get()
+    unchanged = metrics.ruleset_reloads.labels("unchanged").value
 
     async with watching(source):
         source.request_reload()
         await until(lambda: "rules unchanged" in stream.getvalue())
 
-    assert metrics.ruleset_reloads.labels("unchanged")._value.get() == unchanged + 1
+    assert metrics.ruleset_reloads.labels("unchanged").value == unchanged + 1
 
 
 async def test_watch_survives_a_directory_that_goes_and_comes_back(rules, health):

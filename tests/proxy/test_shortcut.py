@@ -72,14 +72,14 @@ async def test_a_large_produce_that_is_unsound_behind_its_records_never_arrives_
         client = await stage.connect()
         frame = produce_frame("clear", LARGE, version=9)
 
-        refused = metrics.refused_requests.labels("MalformedFrame")._value.get()
+        refused = metrics.refused_requests.labels("MalformedFrame").value
         await client.send(frame[:200_000])
         await beginning_at_broker(stage, 190_000)
         await client.send(frame[200_000:-1] + b"\5")
 
         assert await client.read() is None
         assert await stage.broker.hears_nothing()
-        assert metrics.refused_requests.labels("MalformedFrame")._value.get() == refused + 1
+        assert metrics.refused_requests.labels("MalformedFrame").value == refused + 1
 
 
 async def test_a_rule_that_comes_while_a_produce_passes_keeps_it_from_arriving_whole() -> None:

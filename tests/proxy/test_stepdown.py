@@ -61,7 +61,7 @@ def events(stream):
 
 
 def counted(outcome):
-    return metrics.ruleset_weaker.labels(outcome)._value.get()
+    return metrics.ruleset_weaker.labels(outcome).value
 
 
 async def test_a_reload_that_masks_less_is_refused_and_the_old_rules_stay(start, rules, stream, health):

@@ -163,12 +163,12 @@ async def test_new_files_are_used_by_new_connections_and_bad_ones_are_not(author
             files = ReloadedFiles([stage.listener.tls])
             watching = asyncio.ensure_future(files.watch())
             before, old = await shown_number(stage.connect, authority)
-            expires = [metrics.certificate_expires.labels("reloaded")._value.get()]
+            expires = [metrics.certificate_expires.labels("reloaded").value]
 
             secret.swap(second)
-            await until(metrics.file_reloads.labels("reloaded", "applied")._value.get)
+            await until(lambda: metrics.file_reloads.labels("reloaded", "applied").value)
             after, _ = await shown_number(stage.connect, authority)
-            expires.append(metrics.certificate_expires.labels("reloaded")._value.get())
+            expires.append(metrics.certificate_expires.labels("reloaded").value)
             secret.swap(first, key=other.key)
             await until(lambda: any(line["event"] == "files refused" for line in logs))
             kept, _ = await shown_number(stage.connect, authority)
@@ -177,7 +177,7 @@ async def test_new_files_are_used_by_new_connections_and_bad_ones_are_not(author
             assert expires[1] - expires[0] == pytest.approx(4 * 24 * 3600, abs=60)
             await old.send(plain_frame(LIST_GROUPS, 2))
             assert (await stage.broker.asked()).header.api.key == LIST_GROUPS
-            assert metrics.file_reloads.labels("reloaded", "refused")._value.get() == 1
+            assert metrics.file_reloads.labels("reloaded", "refused").value == 1
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
 
