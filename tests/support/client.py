@@ -95,7 +95,7 @@ class Client(Protocol):
         fetch_bytes: int = LARGEST_BYTES,
         timeout_s: float = CONSUME_S,
     ) -> list[Message]:
-        """The first `count` messages of a topic; with a group, those after its commit, and they are committed.
+        """The first `count` committed messages of a topic; with a group, those after its commit, and they are committed.
 
         Raises:
             AssertionError: fewer came in time; the text says how many.

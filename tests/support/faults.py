@@ -1,12 +1,13 @@
 """A TCP proxy that breaks connections where a test says, as networks, load balancers and kernels do. It knows no Kafka.
 
     async with FaultProxy(target_port) as faults:
-        faults.plan(Fault(act=Act.CUT, way=Way.REQUESTS, at=17))     # one for each connection to come; then none
+        faults.plan(Fault(act=Act.CUT, way=Way.REQUESTS, at=17))
         client = connect(faults.port)
         ...
         assert faults.struck[Act.CUT] == 1
 
-Where a fault strikes is a count of bytes, and which connection it strikes is a count of connections; no clock decides.
+Faults strike in their order, each so many bytes after the one before, and hit the connection that carries the byte. No
+clock decides, and a connection on which nothing moves uses up no fault.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Act(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault of one connection, after `at` bytes of one way. A connection that is doubled is so from its first byte on."""
+    """One fault: `at` bytes of one way pass on the port, and it strikes. The next connection to begin is the one to be doubled."""
 
     act: Act
     way: Way = Way.REQUESTS
@@ -70,6 +71,7 @@ class FaultProxy:
     def __init__(self, target: int, *, port: int = 0) -> None:
         self.target = target
         self._planned: deque[Fault] = deque()
+        self._ahead = 0  # bytes until the first of them strikes
         self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.port = port
@@ -98,14 +100,35 @@ class FaultProxy:
         """Connections that are not over yet."""
         return len(self._serving)
 
-    @property
-    def planned(self) -> int:
-        """Faults that no connection has been given yet."""
-        return len(self._planned)
-
     def plan(self, *faults: Fault) -> None:
-        """Gives each of the next connections its fault."""
+        """Has these faults strike, one after the other."""
+        if not self._planned and faults:
+            self._ahead = faults[0].at
         self._planned.extend(faults)
+
+    def spend(self, way: Way, count: int) -> tuple[int, Fault | None]:
+        """How many of so many bytes pass, and the fault that strikes the connection behind them."""
+        fault = self._planned[0] if self._planned else None
+        if fault is None or fault.way is not way or fault.act is Act.DOUBLE:
+            return count, None
+        if count < self._ahead:
+            self._ahead -= count
+            return count, None
+        passed = self._ahead
+        self._done(fault)
+        return passed, fault
+
+    def doubles_next(self) -> bool:
+        """Whether the connection that begins now is to be doubled."""
+        is_doubled = bool(self._planned) and self._planned[0].act is Act.DOUBLE
+        if is_doubled:
+            self._done(self._planned[0])
+        return is_doubled
+
+    def _done(self, fault: Fault) -> None:
+        self.struck[fault.act] += 1
+        self._planned.popleft()
+        self._ahead = self._planned[0].at if self._planned else 0
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -113,9 +136,8 @@ class FaultProxy:
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
         self.accepted += 1
-        fault = self._planned.popleft() if self._planned else None
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            await _Link(self, fault).run((reader, writer))
+            await _Link(self).run((reader, writer))
 
 
 Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -128,9 +150,8 @@ class _Over(Exception):
 class _Link:
     """One connection and its way on."""
 
-    def __init__(self, proxy: FaultProxy, fault: Fault | None) -> None:
+    def __init__(self, proxy: FaultProxy) -> None:
         self._proxy = proxy
-        self._fault = fault
         self._sides: list[Side] = []
         self._second: Side | None = None
 
@@ -139,15 +160,14 @@ class _Link:
         self._sides.append(client)
         try:
             target = await self._connect()
-            if self._fault is not None and self._fault.act is Act.DOUBLE:
+            if self._proxy.doubles_next():
                 self._second = await self._connect()
-                self._proxy.struck[Act.DOUBLE] += 1
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pass(client[0], target[1], Way.REQUESTS))
                 both.create_task(self._pass(target[0], client[1], Way.ANSWERS))
                 if self._second is not None:
                     both.create_task(_swallow(self._second[0]))
-        except* (_Over, ConnectionError):
+        except* (_Over, OSError):
             pass
         finally:
             for _, writer in self._sides:
@@ -159,35 +179,35 @@ class _Link:
         return side
 
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, way: Way) -> None:
-        fault = self._fault if self._fault is not None and self._fault.way is way else None
-        ahead = None if fault is None or fault.act is Act.DOUBLE else fault.at  # bytes until it strikes
-        size = PIECE_BYTES
+        size, piece = PIECE_BYTES, b""
         while True:
-            if fault is not None and ahead == 0:
+            count, fault = self._proxy.spend(way, len(piece))
+            await self._send(piece[:count], sink, way)
+            piece = piece[count:]
+            if fault is not None:
                 size = await self._strike(fault.act, source, sink)
-                ahead = None
-            piece = await source.read(size if ahead is None else min(size, ahead))
-            if not piece:
-                break
-            await self._send(piece, sink, way)
-            if size < PIECE_BYTES:
-                await asyncio.sleep(0)  # a piece a turn of the loop
-            ahead = None if ahead is None else ahead - len(piece)
-        sink.write_eof()
-        if self._second is not None and way is Way.REQUESTS:
-            self._second[1].write_eof()
+                if not size:
+                    return
+            elif not piece:
+                if size < PIECE_BYTES:
+                    await asyncio.sleep(0)  # a piece a turn of the loop
+                piece = await source.read(size)
+                if not piece:
+                    break
+        for writer in self._receivers(sink, way):
+            writer.write_eof()
 
     async def _send(self, piece: bytes, sink: asyncio.StreamWriter, way: Way) -> None:
         self._proxy.passed[way] += len(piece)
-        sink.write(piece)
-        await sink.drain()
-        if self._second is not None and way is Way.REQUESTS:
-            self._second[1].write(piece)
-            await self._second[1].drain()
+        for writer in self._receivers(sink, way):
+            writer.write(piece)
+            await writer.drain()
+
+    def _receivers(self, sink: asyncio.StreamWriter, way: Way) -> list[asyncio.StreamWriter]:
+        return [sink, self._second[1]] if self._second is not None and way is Way.REQUESTS else [sink]
 
     async def _strike(self, act: Act, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> int:
         """Does it; gives how many bytes pass at once from now on."""
-        self._proxy.struck[act] += 1
         match act:
             case Act.CUT:
                 raise _Over
@@ -199,6 +219,7 @@ class _Link:
             case Act.HALF_CLOSE:
                 sink.write_eof()
                 await _swallow(source)
+                return 0
             case Act.DELAY:
                 await asyncio.sleep(PAUSE_S)
             case Act.THROTTLE:

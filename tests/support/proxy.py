@@ -223,6 +223,11 @@ class ProxyProcess:
         size: int = psutil.Process(self.pid).memory_info().rss
         return size
 
+    def descriptors(self) -> int:
+        """Open file descriptors of the process."""
+        count: int = psutil.Process(self.pid).num_fds()
+        return count
+
     def peak_bytes(self) -> int:
         """The most memory that was ever resident in this process; Linux only."""
         status = Path(f"/proc/{self.pid}/status").read_text()

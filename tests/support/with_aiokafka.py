@@ -70,6 +70,7 @@ class AioKafka:
             enable_auto_commit=False,
             fetch_max_bytes=fetch_bytes,
             max_partition_fetch_bytes=fetch_bytes,
+            isolation_level="read_committed",
             **_aio_login(login),
         )
         received: list[Message] = []

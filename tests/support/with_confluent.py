@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import confluent_kafka
 
 from support.client import CONSUME_S, LARGEST_BYTES, PRODUCE_S, Member, Message, Producer, ProduceRefused
+from support.wait import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -78,7 +79,10 @@ class Confluent:
                 "fetch.max.bytes": fetch_bytes,
                 "message.max.bytes": min(fetch_bytes, LARGEST_BYTES),
                 "receive.message.max.bytes": fetch_bytes + 4096,
+                "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 100,
+                "reconnect.backoff.ms": 20,
+                "reconnect.backoff.max.ms": 500,
                 "log_level": 0,
                 **_confluent_login(login),
             }
@@ -149,7 +153,7 @@ def _confluent_read(
     if commit:
         consumer.subscribe([topic])
     else:
-        partitions = consumer.list_topics(topic, timeout=timeout_s).topics[topic].partitions
+        partitions = eventually(partial(_partitions, consumer, topic), timeout_s=timeout_s, what=f"what {topic} has")
         consumer.assign([confluent_kafka.TopicPartition(topic, number, 0) for number in partitions])
     received: list[Message] = []
     deadline = time.monotonic() + timeout_s
@@ -163,6 +167,13 @@ def _confluent_read(
     if commit:
         consumer.commit(asynchronous=False)
     return received
+
+
+def _partitions(consumer: confluent_kafka.Consumer, topic: str) -> list[int]:
+    try:
+        return list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+    except confluent_kafka.KafkaException as error:  # a request for metadata is not asked again by itself
+        raise AssertionError(error.args[0].name()) from error
 
 
 class _ConfluentProducer:
