@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiremask.rules.maskers.tokens import PseudonymMask, TokenMask, iban_rest, luhn_sum
+from support import slow_tokens
+from support.slow_tokens import iban_rest, luhn_sum
+from wiremask.rules.maskers.tokens import PseudonymMask, TokenMask
 from wiremask.rules.maskers.words import LISTS
 from wiremask.rules.model.masks import Pseudonym, Token, TokenForm
 
@@ -36,6 +38,52 @@ def test_token_has_the_form_of_its_text_and_is_another(text: str) -> None:
     assert made != text
     assert shape(made) == shape(text)
     assert made == token(text)
+
+
+kept = st.integers(0, 8)
+
+
+@given(
+    st.text("abcXYZ019é字Ñ٣²½ -./@\U0001f600", max_size=90) | st.text(max_size=40) | st.text("07", max_size=3),
+    st.sampled_from(["text", "pan", "iban"]),
+    kept,
+    kept,
+)
+@settings(max_examples=300)
+def test_token_of_any_text_is_what_plain_python_makes(text: str, form: TokenForm, first: int, last: int) -> None:
+    assert token(text, form, first=first, last=last) == slow_tokens.token(KEY, form, text, first, last)
+
+
+def spaced(draw: st.DrawFn, bare: str) -> str:
+    marks = draw(st.lists(st.sampled_from(["", "", "", " ", "-", "  "]), min_size=len(bare), max_size=len(bare)))
+    return "".join(character + mark for character, mark in zip(bare, marks, strict=True))
+
+
+@st.composite
+def cards(draw: st.DrawFn) -> str:
+    digits = draw(st.text("0123456789", min_size=11, max_size=18))
+    return spaced(draw, digits + str(-luhn_sum(digits + "0") % 10))
+
+
+@st.composite
+def ibans(draw: st.DrawFn) -> str:
+    country, rest = draw(st.text("DEGZ", min_size=2, max_size=2)), draw(st.text("0189AMZ", min_size=11, max_size=30))
+    return spaced(draw, f"{country}{98 - iban_rest(country + '00' + rest):02}{rest}")
+
+
+@given(cards(), kept, kept)
+@settings(max_examples=300)
+def test_token_of_a_card_is_what_plain_python_makes(text: str, first: int, last: int) -> None:
+    assert token(text, "pan", first=first, last=last) == slow_tokens.token(KEY, "pan", text, first, last)
+
+
+@given(ibans(), kept, kept)
+@settings(max_examples=300)
+def test_token_of_an_iban_is_what_plain_python_makes(text: str, first: int, last: int) -> None:
+    made = token(text, "iban", first=first, last=last)
+
+    assert made is not None
+    assert made == slow_tokens.token(KEY, "iban", text, first, last)
 
 
 def test_tokens_of_other_keys_are_others() -> None:
