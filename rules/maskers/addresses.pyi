@@ -1,0 +1,6 @@
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.ciphers import CipherContext
+
+def keep_prefixes(texts: Sequence[str], v4: int, v6: int) -> list[str | None]: ...
+def scramble_prefixes(encryptor: CipherContext, texts: Sequence[str]) -> list[str | None]: ...
