@@ -40,6 +40,7 @@ DIRECTIVES = {
 _MONTHS = {"month": tuple(f"{number:02}" for number in range(1, 13)), "short_month": _SHORT, "long_month": MONTHS}
 _TIMES = ("time", "hour", "minute", "second", "fraction")
 _PLAIN = len("2024-05-17")
+_CLOCK = re.compile(rf"{_TIME}{_ZONE}?", re.ASCII)
 _DIGIT = re.compile(r"[0-9]")
 
 
@@ -85,6 +86,11 @@ def read_plain(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
+
+
+def read_moment(text: str) -> date | None:
+    """The date of a text such as 2024-05-17T10:30:00Z; None for anything else, also if it is a date."""
+    return None if _CLOCK.fullmatch(text, _PLAIN) is None else read_plain(text[:_PLAIN])
 
 
 class DateForms:

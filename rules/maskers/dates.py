@@ -10,7 +10,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
 from wiremask.rules.kernel.collected import NUMBER, BySubject
-from wiremask.rules.maskers.dateforms import DateForms, read_plain
+from wiremask.rules.maskers.dateforms import DateForms, read_moment, read_plain
 from wiremask.rules.maskers.numeric import read_decimal, write_decimal
 from wiremask.rules.maskers.prf import hmac_texts
 
@@ -110,7 +110,7 @@ class DateShiftMask(BySubject):
             if number is None or abs(number) > _NUMBER_LIMIT:
                 return None
             return write_decimal(number + days * self._day)
-        plain = None if self._has_custom_form else read_plain(text)
+        plain = None if self._has_custom_form else read_plain(text) or read_moment(text)
         found = None if plain is not None else self._forms.read(text)
         if found is not None and found.month is not None and found.day is not None:
             plain = date(found.year, found.month, found.day)
@@ -121,7 +121,7 @@ class DateShiftMask(BySubject):
         except OverflowError:
             return None
         if found is None:
-            return moved.isoformat()
+            return moved.isoformat() + text[len("2024-05-17") :]
         return found.rewritten(moved.year, moved.month, moved.day, keeps_time=True)
 
 

@@ -89,7 +89,9 @@ def move_numbers(bytes subkey, texts, within, step, *, bint percent):
         raise ValueError("the key has 32 bytes")
     hmac_set_up(&hmac, <const uint8_t*>PyBytes_AS_STRING(subkey), 32)
     bound.coefficient, bound.scale = <int64_t>within[0], within[1]
-    given.coefficient, given.scale = (<int64_t>step[0], <int>step[1]) if has_step else (0, 0)
+    given = bound
+    if has_step:
+        given.coefficient, given.scale = <int64_t>step[0], step[1]
     for text in texts:
         length = read_number(<str?>text, &number, form)
         fate = LEFT
@@ -112,6 +114,7 @@ cdef int read_number(str text, decimal_t* number, uint8_t* form):
     cdef Py_ssize_t length = len(text), at = 0, point = -1
     cdef int digits = 0, written = 0
     cdef int64_t coefficient = 0
+    number.coefficient, number.scale = 0, 0
     if not 0 < length < TEXT_LIMIT or not PyUnicode_IS_ASCII(text):
         return 0
     given = <const uint8_t*>PyUnicode_DATA(text)

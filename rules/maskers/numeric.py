@@ -11,6 +11,7 @@ from bisect import bisect_right
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from typing import TYPE_CHECKING
 
+from wiremask.rules.maskers.noise import move_numbers
 from wiremask.rules.maskers.prf import hmac_texts
 
 if TYPE_CHECKING:
@@ -115,9 +116,23 @@ class NoiseMask:
 
     def __init__(self, mask: Noise) -> None:
         self._noise = mask
+        self._within = _small(mask.within)
+        self._step = None if mask.step is None else _small(mask.step)
+        self._is_small = self._within is not None and (mask.step is None or self._step is not None)
 
     def mask(self, texts: Sequence[str], _: bytes, /) -> list[str | None]:
         """Moves each number: see Collected.mask."""
+        if self._within is None or not self._is_small:
+            return self._move_any(texts)
+        noise = self._noise
+        masked, left = move_numbers(noise.subkey, texts, self._within, self._step, percent=noise.percent)
+        if left:
+            for place, text in zip(left, self._move_any([texts[place] for place in left]), strict=True):
+                masked[place] = text
+        return masked
+
+    def _move_any(self, texts: Sequence[str]) -> list[str | None]:
+        """Moves numbers of any size."""
         numbers = [read_decimal(text) for text in texts]
         # 1.0 and 1.00 are one number, and move by the same.
         forms = ["" if number is None else write_decimal(number.normalize(_EXACT)) for number in numbers]
@@ -144,6 +159,13 @@ class NoiseMask:
         place = draw % (2 * steps)
         moved = place - steps if place < steps else place - steps + 1
         return write_decimal(_EXACT.add(number, _EXACT.multiply(Decimal(moved), step)))
+
+
+def _small(number: Decimal) -> tuple[int, int] | None:
+    """Coefficient and scale of a decimal, more than 0, as move_numbers takes them; None if it is too large for that."""
+    _, digits, exponent = number.as_tuple()
+    assert isinstance(exponent, int)
+    return (int("".join(map(str, digits))), -exponent) if len(digits) <= 18 and abs(exponent) <= 18 else None
 
 
 def _fitting_step(number: Decimal, within: Decimal) -> Decimal:

@@ -20,7 +20,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from wiremask.rules.kernel.collected import NUMBER
+from wiremask.rules.kernel.collected import NUMBER, STRING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CONTEXT = b"wiremask/v1/encrypt"
 NONCE_BYTES = 12
+_TYPES = {STRING: b"s", NUMBER: b"n"}
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 _SEALED = re.compile(r"wm1:([A-Za-z0-9][A-Za-z0-9._-]{0,62}):([A-Za-z0-9][A-Za-z0-9._-]{0,62}):([A-Za-z0-9_-]+)")
 
@@ -48,19 +50,17 @@ class SealMask:
         # Loaded here: only this needs it.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV, AESSIV  # noqa: PLC0415
 
-        masked: list[str | None] = []
-        siv = AESSIV(self._key.deterministic) if self._deterministic else None
-        gcm = AESGCMSIV(self._key.random)
-        nonces = b"" if self._deterministic else os.urandom(NONCE_BYTES * len(texts))
-        for i, (text, kind) in enumerate(zip(texts, kinds, strict=True)):
-            plain = (b"n" if kind == NUMBER else b"s") + text.encode("utf-8")
-            if siv is not None:
-                data = b"d" + siv.encrypt(plain, [self._bound])
-            else:
-                nonce = nonces[NONCE_BYTES * i : NONCE_BYTES * (i + 1)]
-                data = b"r" + nonce + gcm.encrypt(nonce, plain, self._bound)
-            masked.append(self._head + base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii"))
-        return masked
+        plain = [_TYPES[kind] + text.encode("utf-8") for text, kind in zip(texts, kinds, strict=True)]
+        if self._deterministic:
+            seal, bound = AESSIV(self._key.deterministic).encrypt, [self._bound]
+            sealed = [b"d" + seal(text, bound) for text in plain]
+        else:
+            encrypt, drawn = AESGCMSIV(self._key.random).encrypt, os.urandom(NONCE_BYTES * len(texts))
+            nonces = [drawn[at : at + NONCE_BYTES] for at in range(0, len(drawn), NONCE_BYTES)]
+            sealed = [
+                b"r" + nonce + encrypt(nonce, text, self._bound) for nonce, text in zip(nonces, plain, strict=True)
+            ]
+        return [self._head + _encode(data) for data in sealed]
 
 
 class OpenMask:
@@ -104,6 +104,11 @@ def _decrypt(key: SealingKey, data: bytes, bound: bytes) -> bytes | None:
     except (InvalidTag, ValueError):
         return None
     return None
+
+
+def _encode(data: bytes) -> str:
+    """As base64.urlsafe_b64encode does, which takes twice as long."""
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
 
 
 def _bind(mask: Encrypt, topic: str, version: str) -> bytes:

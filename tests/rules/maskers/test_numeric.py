@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wiremask.rules.maskers.catalog import collect
-from wiremask.rules.maskers.numeric import read_decimal
+from wiremask.rules.maskers.noise import move_numbers
+from wiremask.rules.maskers.numeric import NoiseMask, read_decimal
 from wiremask.rules.model.masks import Age, Bucket, Mask, Noise, Range, Round, RoundDirection
 
 numbers = st.one_of(
@@ -110,6 +111,37 @@ def test_noise_is_that_of_the_number_however_it_is_written(step: Decimal | None)
     moved = {one(mask, text) for text in ("100", "100.0", "1e2", "1.00E+2")}
 
     assert len(moved) == 1
+
+
+decimals = st.builds(
+    lambda sign, whole, digits: sign + whole + digits,
+    st.sampled_from(["", "-"]),
+    st.integers(0, 10**19).map(str) | st.sampled_from(["0", "00", "100", "1000000"]),
+    st.just("") | st.text("0123456789", max_size=19).map(lambda digits: f".{digits}"),
+)
+amounts = st.decimals(min_value=0, max_value=10**12, places=4, allow_nan=False).filter(bool) | st.sampled_from(
+    ["1", "5", "0.05", "100", "1E+3", "1E-18", "7E+15", "0.000000000000000001", "1E+19", "3.0"]
+).map(Decimal)
+
+
+@given(decimals | numbers, amounts, amounts | st.none(), st.booleans())
+@settings(max_examples=300)
+def test_noise_of_small_numbers_is_that_of_numbers_of_any_size(
+    text: str, within: Decimal, step: Decimal | None, percent: bool
+) -> None:
+    mask = NoiseMask(Noise(subkey=b"k" * 32, within=within, percent=percent, step=step))
+
+    assert mask.mask([text], b"n") == mask._move_any([text])
+
+
+def test_noise_of_small_numbers_leaves_none_to_the_slow_way() -> None:
+    texts = ["0", "-12.50", "999999999999999999", "0.0000000000001"]
+
+    for step in (None, (5, 4)):
+        moved, left = move_numbers(b"k" * 32, texts, (25, 3), step, percent=False)
+
+        assert left == []
+        assert None not in moved
 
 
 def test_noise_spreads_over_all_of_its_steps() -> None:
