@@ -11,7 +11,7 @@ from wiremask.proxy.address import Address, AddressField
 from wiremask.proxy.log import LogConfig
 from wiremask.proxy.model import Section
 from wiremask.proxy.webhook.cluster import ClusterConfig
-from wiremask.proxy.webhook.injection import Sidecar
+from wiremask.proxy.webhook.sidecar import Sidecar
 
 _MOUNT = Path("/etc/wiremask-webhook")
 

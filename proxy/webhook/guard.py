@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wiremask.proxy.webhook.isolation import fault_of
 from wiremask.proxy.webhook.review import Allowed, Answer, Question, Refused
 
 if TYPE_CHECKING:
-    from wiremask.proxy.webhook.injection import Sidecar
+    from wiremask.proxy.webhook.sidecar import Sidecar
 
 _ALLOWED = Allowed()
 
@@ -26,7 +27,8 @@ def guard(question: Question, sidecar: Sidecar) -> Answer:
         added = (question.object.get("spec") or {}).get("ephemeralContainers") or ()
         if any(container.get("targetContainerName") == sidecar.name for container in added):
             return Refused(message="no debug container may look into the sidecar: it holds keys")
-        return _ALLOWED
+        fault = next(filter(None, (fault_of(container, sidecar) for container in added)), None)
+        return _ALLOWED if fault is None else Refused(message=fault)
     before, after = _image(question.old, sidecar.name), _image(question.object, sidecar.name)
     if before is not None and after not in {before, sidecar.container.get("image")}:
         return Refused(message="the sidecar's image is the platform's; change it in the chart")

@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import copy
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from wiremask.proxy.webhook.isolation import fault_in, others
 from wiremask.proxy.webhook.review import Allowed, Answer, Json, Question, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
+
+    from wiremask.proxy.webhook.sidecar import Sidecar
 
 PREFIX: Final = "wiremask.dev/"
 INJECT: Final = PREFIX + "inject"
@@ -32,48 +34,6 @@ VARIABLES: Final = PREFIX + "bootstrap-variables"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?")
 _LEVELS = frozenset({"debug", "info", "warning", "error"})
-
-_SHARED: Final = {
-    "shareProcessNamespace": "every container could read the sidecar's memory",
-    "hostPID": "the node's processes and the sidecar could read each other's memory",
-    "hostNetwork": "every process on the node could use the sidecar's credentials",
-}
-"""What a pod must not share, and why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sidecar:
-    """What is added to a pod, as Kubernetes writes it.
-
-    Attributes:
-        container: an init container with `restartPolicy: Always`; its name is reserved.
-        volumes: what it mounts; their names are reserved.
-        bootstrap: where clients in the pod find the proxy, HOST:PORT.
-        variables: the environment variables that are set to it in every other container.
-        digest: tells one version of all this from another.
-    """
-
-    container: Json = field(repr=False)
-    volumes: tuple[Json, ...] = field(repr=False)
-    bootstrap: str
-    variables: tuple[str, ...]
-    digest: str
-
-    @property
-    def name(self) -> str:
-        """The name of the container."""
-        name: str = self.container["name"]
-        return name
-
-    @property
-    def volume_names(self) -> frozenset[str]:
-        """The names of the volumes."""
-        return frozenset(volume["name"] for volume in self.volumes)
-
-    @property
-    def secrets(self) -> frozenset[str]:
-        """The Secrets that it reads: keys, and the credential that the broker accepts."""
-        return _secrets_of(self.volumes, [self.container])
 
 
 def inject(question: Question, sidecar: Sidecar, *, may_opt_out: frozenset[str]) -> Answer:
@@ -90,7 +50,7 @@ def inject(question: Question, sidecar: Sidecar, *, may_opt_out: frozenset[str])
         if account in may_opt_out:
             return Allowed()
         return Refused(message=f"pods of ServiceAccount {account} may not opt out; delete the annotation {INJECT}")
-    fault = _unknown_annotation(annotations) or _reserved(spec, sidecar) or _secret(spec, sidecar) or _shared(spec)
+    fault = _unknown_annotation(annotations) or fault_in(spec, sidecar)
     if fault is not None:
         return Refused(message=fault)
 
@@ -102,11 +62,11 @@ def inject(question: Question, sidecar: Sidecar, *, may_opt_out: frozenset[str])
                 return Refused(message=f"the annotation {name} is {form}")
             put(ours, value)
     variables = [*sidecar.variables, *_more_variables(annotations)]
-    others = [container for container in spec.get("initContainers") or [] if container.get("name") != sidecar.name]
-    for container in (*others, *spec.get("containers", ())):
+    init_containers = others(spec, sidecar)
+    for container in (*init_containers, *spec.get("containers", ())):
         _set_variables(container, variables, sidecar.bootstrap)
     # First, so that init containers of the application that use Kafka come after it.
-    spec["initContainers"] = [ours, *others]
+    spec["initContainers"] = [ours, *init_containers]
     kept = [volume for volume in spec.get("volumes") or [] if volume.get("name") not in sidecar.volume_names]
     spec["volumes"] = [*kept, *copy.deepcopy(sidecar.volumes)]
     metadata["annotations"] = {**annotations, INJECTED: sidecar.digest}
@@ -128,48 +88,6 @@ def _unknown_annotation(annotations: Json) -> str | None:
 
 def _more_variables(annotations: Json) -> list[str]:
     return [name.strip() for name in str(annotations[VARIABLES]).split(",")] if VARIABLES in annotations else []
-
-
-def _reserved(spec: Json, sidecar: Sidecar) -> str | None:
-    """What of the pod uses a name that is the sidecar's."""
-    others = [container for container in spec.get("initContainers") or [] if container.get("name") != sidecar.name]
-    for container in (*spec.get("containers", ()), *others):
-        if container.get("name") == sidecar.name:
-            return f"the container name {sidecar.name} is the sidecar's; choose another"
-        devices = [*(container.get("volumeMounts") or ()), *(container.get("volumeDevices") or ())]
-        if any(mount.get("name") in sidecar.volume_names for mount in devices):
-            return f"container {container.get('name')} mounts a volume of the sidecar, which may hold keys; delete it"
-    return None
-
-
-def _secret(spec: Json, sidecar: Sidecar) -> str | None:
-    """What of the pod reads a Secret that is for the sidecar alone."""
-    volumes = [volume for volume in spec.get("volumes") or [] if volume.get("name") not in sidecar.volume_names]
-    containers = [one for one in spec.get("initContainers") or [] if one.get("name") != sidecar.name]
-    read = _secrets_of(volumes, [*containers, *spec.get("containers", ())]) & sidecar.secrets
-    return f"the Secret {min(read)} is for the sidecar alone; delete what refers to it" if read else None
-
-
-def _secrets_of(volumes: Iterable[Json], containers: Iterable[Json]) -> frozenset[str]:
-    """The names of the Secrets that these volumes and environments refer to."""
-    found: set[str | None] = set()
-    for volume in volumes:
-        found.add((volume.get("secret") or {}).get("secretName"))
-        for source in (volume.get("projected") or {}).get("sources") or ():
-            found.add((source.get("secret") or {}).get("name"))
-    for container in containers:
-        for source in container.get("envFrom") or ():
-            found.add((source.get("secretRef") or {}).get("name"))
-        for entry in container.get("env") or ():
-            found.add(((entry.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name"))
-    return frozenset(name for name in found if name is not None)
-
-
-def _shared(spec: Json) -> str | None:
-    for name, why in _SHARED.items():
-        if spec.get(name):
-            return f"{name} is not allowed beside the sidecar: {why}; delete it"
-    return None
 
 
 def _set_variables(container: Json, names: list[str], bootstrap: str) -> None:

@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 
 from wiremask.proxy.webhook.guard import guard
-from wiremask.proxy.webhook.injection import Sidecar
 from wiremask.proxy.webhook.review import Allowed, Json, Question, Refused
+from wiremask.proxy.webhook.sidecar import Sidecar
 
 SIDECAR = Sidecar(
-    container={"name": "wiremask", "image": "wiremask:2"}, volumes=(), bootstrap="b:1", variables=(), digest="d"
+    container={"name": "wiremask", "image": "wiremask:2"},
+    volumes=({"name": "wiremask-keys", "secret": {"secretName": "keys"}},),
+    bootstrap="b:1",
+    variables=(),
+    digest="d",
 )
 
 
@@ -32,6 +36,11 @@ def ask(operation: str, wanted: Json, old: Json | None = None, subresource: str 
     )
 
 
+def debug(**container: Any) -> Question:
+    added = {"spec": {"ephemeralContainers": [{"name": "d", **container}]}}
+    return ask("UPDATE", added, subresource="ephemeralcontainers")
+
+
 @pytest.mark.parametrize(
     "question",
     [
@@ -40,11 +49,7 @@ def ask(operation: str, wanted: Json, old: Json | None = None, subresource: str 
         ask("UPDATE", pod(None), pod(None)),
         ask("CONNECT", {"container": "app"}, subresource="exec"),
         ask("CONNECT", {}, subresource="attach"),
-        ask(
-            "UPDATE",
-            {"spec": {"ephemeralContainers": [{"name": "d", "targetContainerName": "app"}]}},
-            subresource="ephemeralcontainers",
-        ),
+        debug(targetContainerName="app", volumeMounts=[{"name": "data", "mountPath": "/d"}]),
         ask("UPDATE", {"spec": {}}, subresource="ephemeralcontainers"),
     ],
     ids=["label", "image of the platform", "no sidecar", "exec", "attach", "debug the application", "no debug"],
@@ -59,13 +64,22 @@ def test_what_leaves_the_sidecar_alone_passes(question: Question) -> None:
         ask("UPDATE", pod("evil:1"), pod("wiremask:1")),
         ask("UPDATE", pod(None), pod("wiremask:1")),
         ask("CONNECT", {"container": "wiremask"}, subresource="exec"),
-        ask(
-            "UPDATE",
-            {"spec": {"ephemeralContainers": [{"name": "d", "targetContainerName": "wiremask"}]}},
-            subresource="ephemeralcontainers",
-        ),
+        debug(targetContainerName="wiremask"),
+        debug(volumeMounts=[{"name": "wiremask-keys", "mountPath": "/k"}]),
+        debug(env=[{"name": "K", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "pii"}}}]),
+        debug(envFrom=[{"secretRef": {"name": "keys"}}]),
+        debug(securityContext={"privileged": True}),
     ],
-    ids=["image", "no sidecar any more", "exec", "debug the sidecar"],
+    ids=[
+        "image",
+        "no sidecar any more",
+        "exec",
+        "debug the sidecar",
+        "debug with its volume",
+        "debug with its key",
+        "debug with its keys",
+        "debug with all rights",
+    ],
 )
 def test_what_touches_the_sidecar_is_refused(question: Question) -> None:
     assert isinstance(guard(question, SIDECAR), Refused)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from wiremask.proxy.webhook.injection import INJECTED, Sidecar, inject
+from wiremask.proxy.webhook.injection import INJECTED, inject
 from wiremask.proxy.webhook.review import Allowed, Json, Question, Refused, read_question, write_answer
+from wiremask.proxy.webhook.sidecar import Sidecar
 
 SIDECAR = Sidecar(
     container={
@@ -156,10 +157,41 @@ def test_more_variables_may_be_named() -> None:
         (pod(shareProcessNamespace=True), "shareProcessNamespace is not allowed"),
         (pod(hostPID=True), "hostPID is not allowed"),
         (pod(hostNetwork=True), "hostNetwork is not allowed"),
+        (pod({"name": "app", "securityContext": {"privileged": True}}), "container app is privileged"),
+        (pod(initContainers=[{"name": "i", "securityContext": {"privileged": True}}]), "container i is privileged"),
+        (pod({"name": "app", "volumeDevices": [{"name": "wiremask-keys"}]}), "container app mounts a volume"),
+        (pod(volumes=[{"name": "h", "hostPath": {"path": "/"}}]), "volume h shows / of the node"),
+        (pod(volumes=[{"name": "h", "hostPath": {"path": "/var/lib"}}]), "volume h shows /var/lib of the node"),
+        (pod(volumes=[{"name": "h", "hostPath": {"path": "/var/lib/kubelet/pods"}}]), "of the node"),
+        (pod(volumes=[{"name": "h", "hostPath": {"path": "/srv/../proc/1"}}]), "of the node"),
+        (pod(volumes=[{"name": "h", "hostPath": {"path": "//run//containerd"}}]), "of the node"),
+        (pod(os={"name": "windows"}), "does not run on Windows"),
+        (pod(nodeSelector={"kubernetes.io/os": "windows"}), "does not run on Windows"),
     ],
 )
 def test_pod_that_could_get_round_the_sidecar_is_refused(wanted: Json, says: str) -> None:
     assert says in refusal(wanted)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        pod(volumes=[{"name": "zone", "hostPath": {"path": "/etc/localtime"}}]),
+        pod(volumes=[{"name": "logs", "hostPath": {"path": "/var/log/app"}}]),
+        pod({"name": "app", "securityContext": {"privileged": False}}),
+        pod({"name": "app", "envFrom": [{"secretRef": {"name": "of-the-application"}}]}),
+        pod(os={"name": "linux"}),
+        pod(restartPolicy="Never", activeDeadlineSeconds=60),
+    ],
+    ids=["time zone", "logs", "not privileged", "other secret", "linux", "job"],
+)
+def test_pod_that_leaves_the_sidecar_alone_gets_it(wanted: Json) -> None:
+    made = injected(wanted)["spec"]
+
+    assert made["initContainers"][0]["name"] == "wiremask"
+    assert {name: made[name] for name in wanted["spec"] if name not in {"containers", "volumes"}} == {
+        name: value for name, value in wanted["spec"].items() if name not in {"containers", "volumes"}
+    }
 
 
 def test_listed_service_account_may_opt_out() -> None:
