@@ -29,6 +29,10 @@ listen kafka
 """
 
 
+REQUIRED = "WIREMASK_REQUIRE_HAPROXY"
+"""Set to 1 where a missing HAProxy is a failure, and not only said."""
+
+
 class HaproxyUnavailable(Exception):
     """HAProxy cannot be had on this machine; the text says why."""
 

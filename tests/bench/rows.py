@@ -10,7 +10,11 @@ from bench.stats import Spread
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """What the ratio of a row must reach: the end of its interval that is the better one is compared."""
+    """What the ratio of a row must reach, by the lower end of its interval.
+
+    So "at least" claims something only if the whole interval is there, and "at most" is missed only if the whole interval
+    is beyond.
+    """
 
     kind: Literal["at least", "at most"]
     limit: float
@@ -56,10 +60,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """A part, or a lane of it, that could not be measured; the others went on."""
+    """A part, or a lane of it, that could not be measured; the others went on.
+
+    Attributes:
+        is_excused: this machine lacks what is needed, and nobody said that it must have it.
+    """
 
     part: str
     why: str
+    is_excused: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """For `out/bench.json`."""

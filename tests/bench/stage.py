@@ -1,7 +1,7 @@
 """A broker and the lanes that lead to it: what every part of the bench that goes over sockets runs on.
 
 - `relay`: `bench.relay`.
-- `haproxy`: Debian's, in TCP mode; left out where it cannot be had.
+- `haproxy`: Debian's, in TCP mode; left out where it cannot be had, which is a failure if WIREMASK_REQUIRE_HAPROXY is 1.
 - `no rule`: the proxy with rules loaded, on topics that none of them matches.
 - `rule`: the same process, on topics with one rule that masks four fields.
 - a lane for each target that the command line names.
@@ -13,6 +13,7 @@ to be rewritten. A target must tell clients its own address, as a Kafka proxy do
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sys
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import records
-from bench.haproxy import HaproxyUnavailable, haproxy
+from bench.haproxy import REQUIRED, HaproxyUnavailable, haproxy
+from bench.rows import Failed
 from support import ports
 from support.kafka import KafkaCluster
 from support.process import Child
@@ -74,12 +76,12 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """What runs. `missing` says of each lane that is left out why."""
+    """What runs, and which lanes are left out."""
 
     kafka: KafkaCluster
     lanes: list[Lane]
     proxy: ProxyProcess
-    missing: dict[str, str] = field(default_factory=dict)
+    missing: list[Failed] = field(default_factory=list)
 
     def lane(self, name: str) -> Lane:
         """The lane of that name."""
@@ -121,14 +123,14 @@ def running_stage(home: Path, *, targets: Sequence[Target] = ()) -> Iterator[Sta
         stack.callback(relay.stop)
         relay.start()
         lanes = [Lane(name=BASELINE, bootstrap=f"127.0.0.1:{broker.relay_port}", pid=relay.pid, masked=False)]
-        missing = {}
+        missing = []
         try:
             balancer = haproxy(home, port=before_haproxy, upstream=behind_haproxy)
             stack.callback(balancer.stop)
             balancer.start()
             eventually(lambda: _listens(before_haproxy), what="HAProxy listening")
         except (HaproxyUnavailable, RuntimeError, AssertionError, OSError) as error:
-            missing[HAPROXY] = str(error)
+            missing.append(missing_lane(HAPROXY, error))
         else:
             lanes.append(Lane(name=HAPROXY, bootstrap=f"127.0.0.1:{before_haproxy}", pid=balancer.pid, masked=False))
 
@@ -147,6 +149,12 @@ def running_stage(home: Path, *, targets: Sequence[Target] = ()) -> Iterator[Sta
             Lane(name=RULE, bootstrap=proxy.bootstrap, pid=proxy.pid, masked=True),
         ]
         yield Stage(kafka=cluster, lanes=lanes, proxy=proxy, missing=missing)
+
+
+def missing_lane(name: str, error: Exception) -> Failed:
+    """A lane that is left out: excused if its program cannot be had here, unless it is required."""
+    is_excused = isinstance(error, HaproxyUnavailable) and os.environ.get(REQUIRED) != "1"
+    return Failed(part=f"lane {name}", why=str(error), is_excused=is_excused)
 
 
 def in_turn(lanes: Sequence[Lane], number: int) -> list[Lane]:

@@ -99,7 +99,7 @@ def measure(
     """
     lanes = list(stage.lanes)
     runs: Runs = {}
-    failed = [Failed(part=f"wire: {name}", why=why) for name, why in stage.missing.items()]
+    failed: list[Failed] = []
     for load in loads:
         _fill(stage.kafka, load, lanes)
     for number in range(rounds + 1):
