@@ -16,6 +16,7 @@ from wiremask.protocol.frame import ReadBuffers
 from wiremask.proxy.admin import AdminServer
 from wiremask.proxy.budget import Budget
 from wiremask.proxy.connection import Connection, Shared
+from wiremask.proxy.descriptors import room_for
 from wiremask.proxy.health import Health
 from wiremask.proxy.listener import Listener
 from wiremask.proxy.log import logger, on_loop_exception
@@ -33,6 +34,7 @@ from wiremask.rules import OUTPUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from wiremask.proxy.config import Config
+    from wiremask.proxy.limits import LimitsConfig
 
 _log = logger()
 
@@ -86,7 +88,7 @@ async def _serve(config: Config) -> int:
     admin = AdminServer(config.admin, health)
     with ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="mask") as workers:
         shared = Shared(
-            limits=config.limits,
+            limits=_within_descriptors(config),
             rules=rules,
             pipeline=Pipeline(TopicNames(), config.limits),
             upstream=upstream,
@@ -130,6 +132,19 @@ async def _serve(config: Config) -> int:
         await admin.close()
     _log.info("stopped")
     return 0
+
+
+def _within_descriptors(config: Config) -> LimitsConfig:
+    """The limits, with no more connections than there are file descriptors for."""
+    limits = config.limits
+    room = room_for(limits.connections, ports=sum(len(listener.ports) for listener in config.listeners))
+    if room < limits.connections:
+        _log.warning(
+            "fewer connections than limits.connections",
+            count=room,
+            reason="the limit of open files is too low for more: raise it (ulimit -n, LimitNOFILE=)",
+        )
+    return limits.model_copy(update={"connections": room})
 
 
 def _reload(rules: RuleSource, files: ReloadedFiles) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -11,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support import ports
 from support.capture import RawClient
 from support.requests import plain_frame
+from support.threaded import LIST_GROUPS, ThreadedBroker
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -22,60 +20,7 @@ if TYPE_CHECKING:
     from support.proxy import ProxyProcess
 
 MIB = 1 << 20
-LIST_GROUPS = 16
 LIMITS = {"frameBytes": 60 * MIB, "bufferedBytes": 128 * MIB, "stalledSeconds": 0.4}
-
-
-class ThreadedBroker:
-    """Answers ListGroups with as many bytes as it is told to, a thread a connection; reads for as long as `reads` is set."""
-
-    def __init__(self) -> None:
-        self.answer_bytes = 100
-        self.reads = threading.Event()
-        self.reads.set()
-        self._block = ports.reserve()
-        self._listening = socket.create_server(("127.0.0.1", self._block.take()), backlog=512)
-        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
-        self._open: list[socket.socket] = [self._listening]
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-
-    def stop(self) -> None:
-        self.reads.set()
-        for peer in self._open:
-            with suppress(OSError):
-                peer.shutdown(socket.SHUT_RDWR)
-            peer.close()
-        for thread in self._threads:
-            thread.join(5)
-        self._block.release()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                peer, _ = self._listening.accept()
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-                self._open.append(peer)
-                thread = threading.Thread(target=self._serve, args=(peer,), daemon=True)
-                self._threads.append(thread)
-                thread.start()
-
-    def _serve(self, peer: socket.socket) -> None:
-        with suppress(OSError), peer.makefile("rb") as stream:
-            while self.reads.wait() and len(prefix := stream.read(4)) == 4:
-                (left,) = struct.unpack(">i", prefix)
-                head = stream.read(min(left, 8))
-                left -= len(head)
-                while left:
-                    left -= len(stream.read(min(left, MIB)))
-                key, _version, correlation_id = struct.unpack(">hhi", head)
-                peer.sendall(self._answer(key, correlation_id))
-
-    def _answer(self, key: int, correlation_id: int) -> bytes:
-        if key == LIST_GROUPS:
-            return struct.pack(">ii", 4 + self.answer_bytes, correlation_id) + bytes(self.answer_bytes)
-        body = struct.pack(">hi", 0, 0)
-        return struct.pack(">ii", 4 + len(body), correlation_id) + body
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ class ProxyProcess:
         more_listeners: whole entries of `listeners` beside it.
         settings: further sections of the configuration, or keys merged into a section that is written here.
         env: further environment variables, for example of keys.
+        open_files: its hard limit of file descriptors.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ProxyProcess:
         more_listeners: Sequence[Mapping[str, Any]] = (),
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         env: Mapping[str, str] | None = None,
+        open_files: int | None = None,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self._block = ports.reserve()
@@ -83,8 +85,9 @@ class ProxyProcess:
             sections[name] = {**sections.get(name, {}), **section}
         self.config.write_text(json.dumps(sections, indent=2))  # JSON is YAML
         clean = {name: value for name, value in os.environ.items() if not name.startswith("WIREMASK_")}
+        limited = [] if open_files is None else ["prlimit", f"--nofile={open_files}"]
         self._child = Child(
-            [sys.executable, "-X", "faulthandler", "-m", "wiremask", "run", "--config", str(self.config)],
+            [*limited, sys.executable, "-X", "faulthandler", "-m", "wiremask", "run", "--config", str(self.config)],
             log=home / "output.log",
             env={**clean, **(env or {})},
         )

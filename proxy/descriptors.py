@@ -1,0 +1,35 @@
+"""File descriptors: how many connections there is room for.
+
+A connection takes two, one to the client and one to the broker. Where the process may have fewer than
+`limits.connections` needs, it takes fewer connections. One that is refused is counted and explained, and what else
+needs a descriptor goes on: the admin port, files that are read anew, connections that wait for their broker.
+"""
+
+from __future__ import annotations
+
+import resource
+from contextlib import suppress
+from typing import Final
+
+SPARE: Final = 64
+"""For what is no connection: the event loop, files, the admin port, look-ups, and sockets that are being closed."""
+
+
+def room_for(connections: int, *, ports: int) -> int:
+    """How many of so many connections can be open at the same time, beside so many ports that are bound.
+
+    Raises the soft limit of the process as far as that needs, and as its hard limit lets it.
+
+    Source: setrlimit(2), RLIMIT_NOFILE.
+    """
+    own = ports + SPARE
+    needed = own + 2 * connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != soft < needed:
+        wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with suppress(OSError, ValueError):  # where that is forbidden too, it stays as it was
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return connections
+    return max(1, (soft - own) // 2)
