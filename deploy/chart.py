@@ -30,6 +30,16 @@ _RESOURCES: Json = {
     "additionalProperties": False,
     "properties": {"requests": _QUANTITIES, "limits": _QUANTITIES},
 }
+_SCHEDULING: Json = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "nodeSelector": _TEXTS,
+        "tolerations": {"type": "array", "items": {"type": "object"}},
+        "affinity": {"type": "object"},
+        "priorityClassName": {"type": "string"},
+    },
+}
 
 SPECIAL: dict[str, Json] = {
     "commonLabels": _TEXTS,
@@ -53,12 +63,16 @@ SPECIAL: dict[str, Json] = {
         "items": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
     },
     "injector.mayOptOut": {"type": "array", "items": {"type": "string", "pattern": "^[^/]+/[^/]+$"}},
+    "injector.certificates.certManager": {"enum": ["auto", True, False]},
+    "injector.certificates.caDays": {"type": "integer", "minimum": 1, "maximum": 3000},
     "injector.resources": _RESOURCES,
+    "injector.scheduling": _SCHEDULING,
     "gateway.replicas": {"type": "integer", "minimum": 1},
     "gateway.nodes.first": {"type": "integer", "minimum": 0},
     "gateway.nodes.last": {"type": "integer", "minimum": 0},
     "gateway.service.type": {"enum": ["ClusterIP", "LoadBalancer", "NodePort"]},
     "gateway.service.annotations": _TEXTS,
+    "gateway.scheduling": _SCHEDULING,
     "gateway.drainSeconds": {"type": "integer", "minimum": 1},
     "gateway.podDisruptionBudget.maxUnavailable": {"type": ["integer", "string"]},
     "gateway.networkPolicy.podLabels": _TEXTS,

@@ -47,7 +47,7 @@ class InjectorConfig(Section):
     """Section `injector`."""
 
     sidecar: Path = _MOUNT / "config" / "sidecar.json"
-    """JSON: `{"container": ..., "volumes": [...]}`, as Kubernetes writes them."""
+    """JSON: `{"container": ..., "volumes": [...], "imagePullSecrets": [NAME, ...]}`."""
 
     bootstrap: str = "127.0.0.1:9092"
     """Where the clients of a pod find their proxy."""
@@ -87,6 +87,7 @@ class _Container(_Named):
 class _Parts(BaseModel):
     container: _Container
     volumes: tuple[_Named, ...]
+    pull_secrets: tuple[str, ...] = Field(default=(), alias="imagePullSecrets")
 
 
 def read_sidecar(config: InjectorConfig) -> Sidecar:
@@ -107,6 +108,7 @@ def read_sidecar(config: InjectorConfig) -> Sidecar:
     return Sidecar(
         container=parts["container"],
         volumes=parts["volumes"],
+        pull_secrets=parts["pull_secrets"],
         bootstrap=config.bootstrap,
         variables=config.bootstrap_variables,
         digest=hashlib.sha256(text).hexdigest()[:16],

@@ -69,6 +69,9 @@ def inject(question: Question, sidecar: Sidecar, *, may_opt_out: frozenset[str])
     spec["initContainers"] = [ours, *init_containers]
     kept = [volume for volume in spec.get("volumes") or [] if volume.get("name") not in sidecar.volume_names]
     spec["volumes"] = [*kept, *copy.deepcopy(sidecar.volumes)]
+    known = [secret.get("name") for secret in spec.get("imagePullSecrets") or []]
+    if missing := [{"name": name} for name in sidecar.pull_secrets if name not in known]:
+        spec["imagePullSecrets"] = [*(spec.get("imagePullSecrets") or []), *missing]
     metadata["annotations"] = {**annotations, INJECTED: sidecar.digest}
     return Allowed(changed=pod)
 

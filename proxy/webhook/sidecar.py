@@ -20,6 +20,7 @@ class Sidecar:
         volumes: what it mounts; their names are reserved.
         bootstrap: where clients in the pod find the proxy, HOST:PORT.
         variables: the environment variables that are set to it in every other container.
+        pull_secrets: by which the kubelet gets its image.
         digest: tells one version of all this from another.
     """
 
@@ -28,6 +29,7 @@ class Sidecar:
     bootstrap: str
     variables: tuple[str, ...]
     digest: str
+    pull_secrets: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -16,6 +16,8 @@ from support import kubetools
 from support.chart import FOLDER, KUBERNETES, ROOT, Chart, ChartRefused, Json, one
 from wiremask.proxy.config import load
 from wiremask.proxy.inprocess import JSON_DEPTH
+from wiremask.proxy.limits import LimitsConfig
+from wiremask.proxy.server import WORKER_THREADS
 from wiremask.proxy.webhook.rulemaps import compile_without_keys
 
 with warnings.catch_warnings():
@@ -37,6 +39,10 @@ MATRIX: dict[str, dict[str, str]] = {
         **INJECTOR,
         "injector.certificates.caSecret": '"ca"',
         "injector.certificates.caBundle": '"pem"',
+    },
+    "injector somewhere": {
+        **INJECTOR,
+        "injector.scheduling": '{"nodeSelector": {"a": "b"}, "tolerations": [{"operator": "Exists"}]}',
     },
     "injector with secrets": {**INJECTOR, "keys.secret": '"k"', "credentials.secret": '"c"'},
     "gateway": GATEWAY,
@@ -61,6 +67,9 @@ MATRIX: dict[str, dict[str, str]] = {
     },
 }
 
+MEASURED_MIB = 80
+"""What a proxy may take before it has a frame, with connections (`bench process` measures 54 to 62)."""
+
 OPERATOR = "monitoring.coreos.com/v1"
 CERT_MANAGER = "cert-manager.io/v1"
 
@@ -76,9 +85,15 @@ def cert_manager() -> dict[str, Json]:
     folder = kubetools.needed(lambda: kubetools.module_folder("cert-manager", "github.com/cert-manager/cert-manager"))
     schemas: dict[str, Json] = {}
     for file in sorted((folder / "deploy" / "crds").glob("cert-manager.io_*.yaml")):
-        definition = YAML(typ="safe", pure=True).load(file.read_text("utf-8"))
+        definition = read(file)
         schemas[definition["spec"]["names"]["kind"]] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return schemas
+
+
+def read(file: Path) -> Json:
+    """A YAML file."""
+    made: Json = YAML(typ="safe", pure=True).load(file.read_text("utf-8"))
+    return made
 
 
 def check(objects: list[Json], operator_types: Path, cert_manager: dict[str, Json]) -> None:
@@ -154,6 +169,8 @@ def test_values_render_to_valid_objects(
         ({"config.upstream.bootstrapServer": '["kafka:9092"]'}, "bootstrapServer"),
         ({"config.limits.frameBytes": '"many"'}, "frameBytes"),
         ({"image.digest": '"latest"'}, "digest"),
+        ({"injector.certificates.certManager": '"maybe"'}, "certManager"),
+        ({"gateway.scheduling": '{"nodeName": "n"}'}, "nodeName"),
         ({"rules.files": '{"notes.txt": ""}'}, "notes.txt"),
     ],
 )
@@ -198,6 +215,25 @@ def test_rules_of_an_example_are_valid(example: Path, chart: Chart) -> None:
 
     assert untested
     assert not any(untested)
+
+
+def test_secrets_for_the_registry_reach_whatever_runs_the_image(chart: Chart) -> None:
+    objects = chart.render(settings={**INJECTOR, **GATEWAY, "imagePullSecrets": '["login"]'})
+
+    pods = [each["spec"]["template"]["spec"] for each in objects if each["kind"] == "Deployment"]
+    pods.append(one(objects, "Pod", "test")["spec"])
+    assert [pod["imagePullSecrets"] for pod in pods] == [[{"name": "login"}]] * 3
+    assert json.loads(one(objects, "ConfigMap", "injector")["data"]["sidecar.json"])["imagePullSecrets"] == ["login"]
+
+
+def test_memory_of_the_proxy_holds_what_its_limits_let_it_take() -> None:
+    resources = read(FOLDER / "values.yaml")["proxy"]["resources"]
+    limits = LimitsConfig()
+
+    most = MEASURED_MIB + (limits.buffered_bytes + WORKER_THREADS * 3 * limits.decompressed_bytes) / (1 << 20)
+
+    assert int(resources["requests"]["memory"].removesuffix("Mi")) >= MEASURED_MIB
+    assert most <= int(resources["limits"]["memory"].removesuffix("Mi"))
 
 
 def test_webhooks_fail_closed_and_only_in_their_scope(chart: Chart) -> None:

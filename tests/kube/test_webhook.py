@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.chart import one
 from support.installation import Installation, namespace
 from support.kubernetes import ApiServer, Refusal
+from support.otherwebhook import adding_a_container
 from support.rulefolder import rule, ruleset
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
@@ -19,15 +24,17 @@ Json = dict[str, Any]
 RULES = ruleset(rule("pii", "customers", {"$.ssn": "redact"}))
 
 
+INJECT = {"wiremask.dev/inject": "true"}
+
+
 @pytest.fixture(scope="module", autouse=True)
 def namespaces(installed: Installation) -> None:
     """One namespace with the sidecar and its rules, one with the label alone, one that has nothing to do with it."""
-    for name, labels in {"shop": INJECT, "bare": INJECT, "outside": {}}.items():
+    strict = {**INJECT, "pod-security.kubernetes.io/enforce": "restricted"}
+    for name, labels in {"shop": INJECT, "strict": strict, "bare": INJECT, "outside": {}, "later": {}}.items():
         namespace(installed.api, name, **labels)
     installed.api.create(rules_map("shop"))
-
-
-INJECT = {"wiremask.dev/inject": "true"}
+    installed.api.create(rules_map("strict"))
 
 
 @pytest.fixture
@@ -115,9 +122,22 @@ def test_pod_of_a_namespace_without_rules_is_refused(api: ApiServer) -> None:
         ({"metadata": {"annotations": {"wiremask.dev/inject": "false"}}}, "may not opt out"),
         ({"metadata": {"annotations": {"wiremask.dev/upstream": "evil:9092"}}}, "cannot set wiremask.dev/upstream"),
         ({"spec": {"shareProcessNamespace": True}}, "shareProcessNamespace"),
+        ({"spec": {"hostNetwork": True}}, "hostNetwork"),
         ({"spec": {"volumes": [{"name": "k", "secret": {"secretName": "wiremask-broker"}}]}}, "wiremask-broker"),
+        ({"spec": {"volumes": [{"name": "h", "hostPath": {"path": "/var/lib/kubelet"}}]}}, "of the node"),
+        ({"spec": {"containers": [{"name": "wiremask", "image": "evil:1"}]}}, "choose another"),
+        ({"spec": {"os": {"name": "windows"}}}, "Windows"),
     ],
-    ids=["opt out", "other upstream", "shared processes", "secret of the sidecar"],
+    ids=[
+        "opt out",
+        "other upstream",
+        "shared processes",
+        "the host's network",
+        "secret of the sidecar",
+        "the kubelet's files",
+        "container of its name",
+        "windows",
+    ],
 )
 def test_pod_that_would_get_round_is_refused(change: Json, says: str, api: ApiServer) -> None:
     wanted = pod("sly")
@@ -143,11 +163,73 @@ def test_running_pod_can_be_changed_but_not_its_sidecar(api: ApiServer) -> None:
 
     with pytest.raises(Refusal, match="image is the platform's"):
         api.patch(made, {"spec": {"initContainers": [{"name": "wiremask", "image": "evil:1"}]}})
-    debug = {"name": "d", "image": "busybox", "targetContainerName": "wiremask"}
-    with pytest.raises(Refusal, match="debug container"):
-        api.patch(made, {"spec": {"ephemeralContainers": [debug]}}, "/ephemeralcontainers")
     with pytest.raises(Refusal, match="nobody enters the sidecar"):
         api.ask("POST", "/api/v1/namespaces/shop/pods/changing/exec?container=wiremask&command=sh")
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ({"targetContainerName": "wiremask"}, "debug container"),
+        ({"volumeMounts": [{"name": "wiremask-credentials", "mountPath": "/c"}]}, "mounts a volume of the sidecar"),
+        ({"envFrom": [{"secretRef": {"name": "wiremask-broker"}}]}, "wiremask-broker is for the sidecar alone"),
+    ],
+    ids=["its processes", "its volume", "its secret"],
+)
+def test_debug_container_comes_near_the_application_and_not_the_sidecar(wish: Json, says: str, api: ApiServer) -> None:
+    made = api.create(pod(f"debugged-{'-'.join(wish).lower()}"))
+    good = {"name": "good", "image": "busybox", "targetContainerName": "app"}
+    bad = {"name": "bad", "image": "busybox", **wish}
+
+    api.patch(made, {"spec": {"ephemeralContainers": [good]}}, "/ephemeralcontainers")
+
+    with pytest.raises(Refusal, match=says):
+        api.patch(made, {"spec": {"ephemeralContainers": [bad]}}, "/ephemeralcontainers")
+
+
+def test_pod_from_before_the_label_stays_and_can_be_changed(api: ApiServer) -> None:
+    made = api.create(pod("old", "later"))
+    api.patch(api.ask("GET", "/api/v1/namespaces/later"), {"metadata": {"labels": INJECT}})
+
+    changed = api.patch(made, {"metadata": {"labels": {"colour": "blue"}}, "spec": {"activeDeadlineSeconds": 60}})
+
+    assert "initContainers" not in changed["spec"]
+    api.delete(made)
+
+
+def test_pod_under_the_strictest_pod_security_gets_the_sidecar(api: ApiServer) -> None:
+    context = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    wanted = pod("careful", "strict")
+    wanted["spec"]["containers"][0]["securityContext"] = context
+
+    made = api.create(wanted)
+
+    assert made["spec"]["initContainers"][0]["name"] == "wiremask"
+
+
+def test_pod_of_a_job_gets_a_sidecar_that_ends_with_it(api: ApiServer) -> None:
+    made = api.create(pod("job-x7", restartPolicy="Never", activeDeadlineSeconds=600))["spec"]
+
+    # Kubernetes ends sidecars, which are init containers that restart, when the last container has ended.
+    assert made["restartPolicy"] == "Never"
+    assert made["initContainers"][0]["restartPolicy"] == "Always"
+    assert [container["name"] for container in made["containers"]] == ["app"]
+
+
+def test_container_that_another_webhook_adds_later_gets_the_address_too(
+    api: ApiServer, installed: Installation, tmp_path: Path
+) -> None:
+    with adding_a_container(api, tmp_path, {"name": "late", "image": "late:1"}, pod("probe", "outside")):
+        made = api.create(pod("reinvoked"))["spec"]
+
+    assert [container["name"] for container in made["containers"]] == ["app", "late"]
+    assert [container["name"] for container in made["initContainers"]] == ["wiremask"]
+    assert {"name": "KAFKA_BOOTSTRAP_SERVERS", "value": installed.bootstrap} in made["containers"][1]["env"]
 
 
 def test_deployment_is_left_alone_and_its_pods_are_not(api: ApiServer) -> None:
@@ -200,6 +282,25 @@ def test_other_config_maps_are_not_looked_at(api: ApiServer) -> None:
     other["metadata"]["labels"] = {}
 
     assert api.create(other)["data"] == {"rules.yaml": "["}
+
+
+def test_helm_s_test_succeeds_where_the_webhook_answers_and_only_there(installed: Installation) -> None:
+    tester = one(installed.objects, "Pod", "test")["spec"]["containers"][0]
+    target = f'("{one(installed.objects, "Service", "injector")["metadata"]["name"]}", 443)'
+    option, code = tester["args"]
+
+    codes = [
+        subprocess.run(
+            [sys.executable, option, code.replace(target, f'("127.0.0.1", {port})')],
+            capture_output=True,
+            check=False,
+            timeout=60,
+        ).returncode
+        for port in (installed.port, installed.admin_port)
+    ]
+
+    assert target in code
+    assert codes == [0, 1]
 
 
 @pytest.mark.usefixtures("webhook_down")

@@ -40,6 +40,23 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
+{{- /* What pods of ours have in common: (dict "root" . "scheduling" VALUES). */ -}}
+{{- define "wiremask.pod" -}}
+# A Service called wiremask must not become variables of the proxy.
+enableServiceLinks: false
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- range $name, $value := .scheduling }}
+{{- with $value }}
+{{ $name }}: {{ toJson . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "wiremask.image" -}}
 {{- with .Values.image -}}
 {{- if .digest -}}

@@ -1,3 +1,17 @@
+{{- /* Whether cert-manager makes the webhook's certificate; "" if not. */ -}}
+{{- define "wiremask.byCertManager" -}}
+{{- $certificates := .Values.injector.certificates -}}
+{{- if kindIs "bool" $certificates.certManager -}}
+{{- ternary "true" "" $certificates.certManager -}}
+{{- else if not $certificates.caSecret -}}
+{{- $there := lookup "v1" "Secret" .Release.Namespace (include "wiremask.tlsSecret" .) | default dict -}}
+{{- $isOurs := dig "metadata" "annotations" "wiremask.dev/ca-made" "" $there -}}
+{{- if and (.Capabilities.APIVersions.Has "cert-manager.io/v1") (not $isOurs) -}}
+true
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "wiremask.tlsSecret" -}}
 {{ .Values.injector.certificates.caSecret | default (printf "%s-tls" (include "wiremask.injectorName" .)) }}
 {{- end -}}

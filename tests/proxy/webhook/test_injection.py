@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import dataclasses
 import json
 from typing import Any
 
@@ -82,6 +83,19 @@ def test_sets_or_replaces_the_variable_in_every_container() -> None:
     assert spec["containers"][1]["env"] == [{"name": "Y"}, ours]
     assert spec["initContainers"][1]["env"] == [ours]
     assert spec["initContainers"][0]["env"] == SIDECAR.container["env"]
+
+
+def test_secrets_for_the_registry_are_added_to_those_of_the_pod() -> None:
+    sidecar = dataclasses.replace(SIDECAR, pull_secrets=("own", "login"))
+    wanted = question(pod(imagePullSecrets=[{"name": "own"}]))
+
+    first = inject(wanted, sidecar, may_opt_out=NONE)
+    assert isinstance(first, Allowed)
+    assert first.changed is not None
+    second = inject(question(first.changed), sidecar, may_opt_out=NONE)
+
+    assert first.changed["spec"]["imagePullSecrets"] == [{"name": "own"}, {"name": "login"}]
+    assert second == first
 
 
 def test_second_pass_changes_nothing() -> None:
