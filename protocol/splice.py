@@ -92,6 +92,12 @@ def size_of(pieces: Sequence[Buffer]) -> int:
     return sum(memoryview(piece).nbytes for piece in pieces)
 
 
+def held_by(pieces: Sequence[Buffer]) -> int:
+    """How many bytes of memory the pieces keep: a view keeps all of what it looks into."""
+    views = [memoryview(piece) for piece in pieces]
+    return sum({id(view.obj): memoryview(view.obj).nbytes for view in views}.values())
+
+
 def uvarint(value: int) -> bytes:
     """An unsigned varint, as Kafka's compact lengths and tags are written.
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from wiremask.protocol.errors import ProtocolError
 from wiremask.protocol.frame import frame_pieces
+from wiremask.protocol.splice import held_by
 from wiremask.proxy import metrics
 from wiremask.proxy.entrance import Entrance
 from wiremask.proxy.identity import Identity
@@ -220,7 +221,7 @@ class Connection:
         if isinstance(frame, bytearray) and self._request_passes(frame, 0, len(frame)):  # a large one
             self.broker.write(frame_pieces(frame), claim)
             return
-        if (pieces := self._quick_way.request(frame)) is not None:
+        if not self._shared.budget.is_over and (pieces := self._quick_way.request(frame)) is not None:
             self.broker.write(pieces, claim)
             if self._session.in_flight >= self._limits.in_flight_requests:
                 self.client.hold(IN_FLIGHT)
@@ -231,8 +232,8 @@ class Connection:
         def step(work: Work) -> RequestStep:
             return self._pipeline.request(self._session, frame, rules.plan, work=work, looked_up=looked_up)
 
-        is_heavy = self._pipeline.is_heavy_request(frame, rules.plan)
-        self._do(self.client, step, partial(self._request_worked, frame, claim, rules), is_heavy=is_heavy)
+        is_heavy = self._pipeline.is_heavy_request(frame, rules.plan, from_bytes=self._heavy_bytes)
+        self._do(self.client, step, partial(self._request_worked, frame, claim, rules), claim, is_heavy=is_heavy)
 
     def _request_worked(self, frame: Frame, claim: Claim | None, rules: RuleSnapshot, step: RequestStep) -> None:
         match step:
@@ -250,7 +251,7 @@ class Connection:
             case Answer():
                 metrics.requests.counts[step.exchange.api.name] += 1
                 self._session.answered_here(step.exchange)
-                step.exchange.claim = claim
+                self._release(claim)
                 self._deliver()
             case Verify():
                 self.client.hold(WORKING)
@@ -315,7 +316,7 @@ class Connection:
             self.client.write(frame_pieces(frame), claim)
             self._deliver()
             return
-        if (pieces := self._quick_way.response(frame)) is not None:
+        if not self._shared.budget.is_over and (pieces := self._quick_way.response(frame)) is not None:
             self.client.write(pieces, claim)
             self._deliver()
             return
@@ -325,6 +326,7 @@ class Connection:
             self._refuse("unexpected response", error)
             return
         if exchange.own_answer is not None:
+            self._release(claim)
             exchange.own_answer(frame)
             self._delivered()
             return
@@ -337,17 +339,34 @@ class Connection:
                 self._session, self._address, exchange, frame, rules.plan, work=work, looked_up=looked_up
             )
 
-        is_heavy = self._pipeline.is_heavy_response(exchange, frame, rules.plan)
-        self._do(self.broker, step, partial(self._response_worked, exchange, frame, rules), is_heavy=is_heavy)
+        is_heavy = self._pipeline.is_heavy_response(exchange, frame, rules.plan, from_bytes=self._heavy_bytes)
+        then = partial(self._response_worked, exchange, frame, rules)
+        self._do(self.broker, step, then, exchange.claim, is_heavy=is_heavy)
 
     def _response_worked(self, exchange: Exchange, frame: Frame, rules: RuleSnapshot, step: ResponseStep) -> None:
         if isinstance(step, LookUp):
             self._look_up(step, partial(self._work_response, exchange, frame, rules, looked_up=True))
             return
         exchange.reply = step.pieces
+        if exchange.is_lookup:
+            self._release(exchange.claim)
+        elif not self._session.is_due:
+            self._keep(exchange)
         if exchange.when_answered is not None:
             exchange.when_answered()
         self._deliver()
+
+    def _keep(self, exchange: Exchange) -> None:
+        """Counts a reply that waits for its turn as it is now."""
+        kept = self._shared.budget.charge(held_by(exchange.reply or ()), self)
+        self._release(exchange.claim)
+        exchange.claim = kept
+
+    def _release(self, claim: Claim | None) -> None:
+        """Nothing is left of what was claimed."""
+        if claim is not None:
+            claim.release()
+            self._shared.budget.grant_waiting()
 
     def _address(self, node: int, host: str, port: int) -> tuple[str, int]:
         """Where a client is told that a broker is; where it really is, is remembered for when the client comes."""
@@ -380,7 +399,20 @@ class Connection:
         step.exchange.when_answered = then
         self.send_own(step.exchange, step.pieces)
 
-    def _do(self, leg: Leg, step: Callable[[Work], Step], then: Callable[[Step], None], *, is_heavy: bool) -> None:
+    @property
+    def _heavy_bytes(self) -> int:
+        """From which size on a frame to be masked is for a thread: all, while there is no memory for more."""
+        return 0 if self._shared.budget.is_over else self._limits.worker_bytes
+
+    def _do(
+        self,
+        leg: Leg,
+        step: Callable[[Work], Step],
+        then: Callable[[Step], None],
+        claim: Claim | None,
+        *,
+        is_heavy: bool,
+    ) -> None:
         """Does one step at once, or on a worker thread if it is heavy or turns out to be."""
         if not is_heavy:
             try:
@@ -388,7 +420,7 @@ class Connection:
             except TooHeavy:
                 is_heavy = True
         if is_heavy:
-            self._on_worker(leg, partial(step, self._work(self._limits.decompressed_bytes)), then)
+            self._on_worker(leg, step, then, claim)
 
     def _work(self, limit_bytes: int) -> Work:
         """What masking may take in an attempt; one with all the room that there is, is final."""
@@ -396,9 +428,10 @@ class Connection:
         return Work(
             limit_bytes=min(limit_bytes, most_bytes),
             is_final=limit_bytes >= most_bytes,
-            charge=partial(self._shared.budget.charge, owner=self),
+            charge=partial(self._shared.budget.charge, owner=self, is_at_work=True),
             ratio=self._limits.expansion_ratio,
             records=self._limits.records_per_batch,
+            output_bytes=self._limits.frame_bytes,
         )
 
     def _finish(self, result: Callable[[], Step], then: Callable[[Step], None]) -> None:
@@ -413,17 +446,23 @@ class Connection:
         else:
             then(step)
 
-    def _on_worker(self, leg: Leg, step: Callable[[], Step], then: Callable[[Step], None]) -> None:
-        """Runs `step` on a worker thread; the leg is held meanwhile, so that its frames keep their order."""
+    def _on_worker(
+        self, leg: Leg, step: Callable[[Work], Step], then: Callable[[Step], None], claim: Claim | None
+    ) -> None:
+        """Runs `step` on a worker thread in its turn; the leg is held meanwhile: its frames keep their order."""
         leg.hold(WORKING)
+        work = self._work(self._limits.decompressed_bytes)
+
+        def begin() -> None:
+            self._loop.run_in_executor(self._shared.workers, step, work).add_done_callback(finished)
 
         def finished(future: asyncio.Future[Step]) -> None:
-            self._shared.budget.grant_waiting()
             self._finish(future.result, then)
+            self._shared.budget.end_turn(turn)
             leg.release(WORKING)
-            self._settle()
+            self._leg_ended()
 
-        self._loop.run_in_executor(self._shared.workers, step).add_done_callback(finished)
+        turn = self._shared.budget.take_turn(self, begin, claim)
 
     # Endings.
 
@@ -454,8 +493,8 @@ class Connection:
 
     @property
     def progress(self) -> object:
-        """Changes whenever a byte moves, on either side."""
-        return self.client.progress, self.broker.progress
+        """Changes with every `STEP_BYTES` that move, on either side."""
+        return self.client.steps, self.broker.steps
 
     def _settle(self) -> None:
         """Ends the connection when a side has left, or at a drain, and nothing is left to do for the other."""
@@ -489,11 +528,12 @@ class Connection:
         if self._ended_by is not None:
             return
         pause_s = self._limits.idle_seconds / 4
-        still_s = still_s + pause_s if seen == self.progress else 0.0
+        moved = self.client.progress, self.broker.progress
+        still_s = still_s + pause_s if seen == moved else 0.0
         if still_s >= self._limits.idle_seconds:
             self._end("idle")
         else:
-            self._loop.call_later(pause_s, self._close_if_idle, self.progress, still_s)
+            self._loop.call_later(pause_s, self._close_if_idle, moved, still_s)
 
     def _end(self, reason: str) -> None:
         if self._ended_by is not None:

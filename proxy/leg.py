@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, cast
 
 from wiremask.protocol.errors import ProtocolError
 from wiremask.protocol.frame import SMALL_BYTES, FrameAssembler, ReadBuffers
-from wiremask.protocol.splice import size_of
+from wiremask.protocol.splice import held_by
 from wiremask.proxy import metrics
+from wiremask.proxy.budget import STEP_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,8 +201,8 @@ class Leg(asyncio.BufferedProtocol):
             return
         transport = other.transport
         transport.write(passed)
-        if left := transport.get_write_buffer_size():
-            other.charge_unwritten(min(len(passed), left))
+        if transport.get_write_buffer_size():
+            other.charge_unwritten((passed,))
             self._assembler.part()
         else:
             self._assembler.rest()
@@ -244,7 +245,10 @@ class Leg(asyncio.BufferedProtocol):
     # Out.
 
     def write(self, pieces: Pieces, claim: Claim | None) -> None:
-        """Writes one frame, without a copy where the socket takes it at once; the claim ends when it has left."""
+        """Writes one frame, without a copy where the socket takes it at once.
+
+        The claim is that of the frame as it arrived; what the peer does not take is counted as it is now.
+        """
         if self.other.is_streaming:
             self._queued.append((pieces, claim))
             return
@@ -254,9 +258,8 @@ class Leg(asyncio.BufferedProtocol):
                 self.transport.write(cast("bytes", pieces[0]))
             else:
                 self.transport.writelines(cast("list[bytes]", pieces))
-            if left := self.transport.get_write_buffer_size():
-                self._unwritten.append(claim or self._budget.charge(min(size_of(pieces), left), self._owner))
-                return
+            if self.transport.get_write_buffer_size():
+                self.charge_unwritten(pieces)
         if claim is not None:
             claim.release()
             self._budget.grant_waiting()
@@ -267,9 +270,9 @@ class Leg(asyncio.BufferedProtocol):
         for pieces, claim in queued:
             self.write(pieces, claim)
 
-    def charge_unwritten(self, count: int) -> None:
-        """Counts what the peer has not taken of memory that is not ours to claim."""
-        self._unwritten.append(self._budget.charge(count, self._owner))
+    def charge_unwritten(self, pieces: Pieces) -> None:
+        """Counts the memory that stays until the peer has taken these."""
+        self._unwritten.append(self._budget.charge(held_by(pieces), self._owner))
 
     def pause_writing(self) -> None:
         """The peer has not taken everything."""
@@ -291,6 +294,12 @@ class Leg(asyncio.BufferedProtocol):
     def progress(self) -> tuple[int, int]:
         """Changes with everything that is read, and with everything that the peer takes."""
         return self._moved, self.transport.get_write_buffer_size() if self.is_open else 0
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """`progress`, as long strides make it."""
+        moved, left = self.progress
+        return moved // STEP_BYTES, left // STEP_BYTES
 
     def close(self) -> None:
         """Closes the socket once what was written has left, or after a while; nothing more is read or written."""

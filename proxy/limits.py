@@ -14,7 +14,7 @@ class LimitsConfig(Section):
     """The largest frame that is read, either way: Kafka's own socket.request.max.bytes."""
 
     buffered_bytes: int = Field(default=268_435_456, ge=2048)
-    """What all frames of the process may take in memory: at least twice `frameBytes`."""
+    """What all frames of the process may take in memory, beside those being masked: at least twice `frameBytes`."""
 
     decompressed_bytes: int = Field(default=67_108_864, ge=1024, le=2**31 - 1)
     """The largest records section that one batch may expand to."""
@@ -26,7 +26,7 @@ class LimitsConfig(Section):
     """The most records of one batch that a rule covers; their places take memory that no other limit counts."""
 
     stalled_seconds: float = Field(default=30, gt=0)
-    """How long a connection may hold memory without moving a byte while others wait for it."""
+    """How long a connection may hold memory without moving 64 KiB while others wait for it."""
 
     json_depth: int = Field(default=64, ge=1, le=1024)
     """Objects and arrays inside each other in a value."""

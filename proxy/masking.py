@@ -72,6 +72,12 @@ class TooManyRecords(RecordsError):
     kafka_code = ErrorCode.MESSAGE_TOO_LARGE
 
 
+class Outgrown(RecordsError):
+    """Masks made more of a frame than `limits.frameBytes`."""
+
+    kafka_code = ErrorCode.MESSAGE_TOO_LARGE
+
+
 class Work:
     """What masking one frame may take, and what it has come to.
 
@@ -85,6 +91,11 @@ class Work:
         charge: takes account of memory until the claim that it gives is released.
         ratio: how many times its own size a section may expand to, once that is beyond RATIO_FREE_BYTES.
         records: the most that a batch may have.
+        output_bytes: what all records of the frame may be masked to.
+
+    Attributes:
+        made_bytes: what they were masked to so far.
+        enough_bytes: a reader who has got so much asks again for what is left out; None if nothing may be.
     """
 
     __slots__ = (
@@ -93,8 +104,11 @@ class Work:
         "_done",
         "_expanded_bytes",
         "_observed",
+        "enough_bytes",
         "is_final",
         "limit_bytes",
+        "made_bytes",
+        "output_bytes",
         "ratio",
         "records",
     )
@@ -107,11 +121,15 @@ class Work:
         charge: Callable[[int], Claim],
         ratio: int = 1_000,
         records: int = 1_000_000,
+        output_bytes: int = 2**31 - 1,
     ) -> None:
         self.limit_bytes = limit_bytes
         self.is_final = is_final
         self.ratio = ratio
         self.records = records
+        self.output_bytes = output_bytes
+        self.made_bytes = 0
+        self.enough_bytes: int | None = None
         self._charge = charge
         self._batches = 0
         self._expanded_bytes = 0
@@ -132,8 +150,12 @@ class Work:
         if self._batches > BATCHES_AT_ONCE and not self.is_final:
             raise TooHeavy
 
-    def expand(self, count: int, plan: TopicPlan) -> Claim:
-        """Takes account of what a batch expanded to, until the claim is released.
+    def reserve(self, limit_bytes: int) -> Claim:
+        """Takes account of what a batch may expand to, until the claim is released."""
+        return self._charge(limit_bytes)
+
+    def expanded(self, count: int, reserved: Claim, plan: TopicPlan) -> None:
+        """Takes account of what a batch did expand to.
 
         Raises:
             TooHeavy: with those before, it is too much for here and now.
@@ -141,7 +163,22 @@ class Work:
         self._expanded_bytes += count
         if self._expanded_bytes > self.limit_bytes * (LIGHT if plan.is_light else 1) and not self.is_final:
             raise TooHeavy
-        return self._charge(count)
+        reserved.shrink(count)
+
+    def made(self, piece: bytes | memoryview) -> None:
+        """Takes account of a batch as it leaves.
+
+        Raises:
+            Outgrown: with those before, it is more than a frame may be.
+        """
+        self.made_bytes += len(piece)
+        if self.made_bytes > self.output_bytes and self.enough_bytes is None:
+            raise Outgrown(f"masks made more than {self.output_bytes} bytes of a frame (limits.frameBytes)")
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether what is left of the frame is left out: masks have made enough of it."""
+        return self.enough_bytes is not None and self.made_bytes > self.enough_bytes
 
     def count(self, outcome: RecordsOutcome, plan: TopicPlan) -> None:
         """Adds what became of one batch."""
@@ -180,7 +217,8 @@ def mask_produced(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | 
         if header.control or header.empty:
             raise InvalidRecords("a producer may send neither control batches nor empty ones")
         _check_count(header, work)
-        pieces.append(_mask_batch(records, span, plan, work, dense_offsets=True))
+        pieces.append(_mask_batch(records, span, header, plan, work))
+        work.made(pieces[-1])
     return pieces if any(isinstance(piece, bytes) for piece in pieces) else None
 
 
@@ -194,35 +232,49 @@ def mask_fetched(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | N
     spans = split_batches(records, partial_tail=True)
     work.begin(len(spans))
     pieces: Pieces = []
+    is_cut = (spans[-1].end if spans else 0) < len(records)
+    masked = _fetched(records, spans, plan, work)
+    while not work.is_enough and (piece := next(masked, None)) is not None:
+        pieces.append(piece)
+        work.made(piece)
+    return pieces if is_cut or work.is_enough or any(isinstance(piece, bytes) for piece in pieces) else None
+
+
+def _fetched(
+    records: memoryview, spans: Sequence[BatchSpan], plan: TopicPlan, work: Work
+) -> Iterator[bytes | memoryview]:
     for is_batch, run in groupby(spans, lambda span: span.magic == BATCH_MAGIC):
         if not is_batch:
-            pieces += _mask_sets(records, list(run), plan, work)
+            yield from _mask_sets(records, list(run), plan, work)
             continue
         for span in run:
             header = read_header(records, span.start)
             if header.control or header.empty:
-                pieces.append(records[span.start : span.end])
+                yield records[span.start : span.end]
             else:
                 _check_count(header, work)
-                pieces.append(_mask_batch(records, span, plan, work, dense_offsets=False))
-    is_cut = (spans[-1].end if spans else 0) < len(records)
-    return pieces if is_cut or any(isinstance(piece, bytes) for piece in pieces) else None
+                yield _mask_batch(records, span, header, plan, work)
 
 
 def _mask_batch(
-    records: memoryview, span: BatchSpan, plan: TopicPlan, work: Work, *, dense_offsets: bool
+    records: memoryview, span: BatchSpan, header: BatchHeader, plan: TopicPlan, work: Work
 ) -> bytes | memoryview:
     """One batch: new bytes, or a view of the old where no value changed."""
-    limit_bytes = work.room_for(span.end - span.start)
+    original = records[span.start : span.end]
+    limit_bytes = work.room_for(len(original))
+    reserved = work.reserve(limit_bytes) if header.codec else None
     try:
-        batch = Batch.read(records, span.start, span.end, limit_bytes=limit_bytes, dense_offsets=dense_offsets)
+        batch = Batch.read(records, span.start, span.end, limit_bytes=limit_bytes, dense_offsets=plan.at == "produce")
+        if plan.masks_headers and batch.header_count > HEADERS_LIMIT:
+            raise TooManyHeaders(f"a batch of {batch.header_count} headers, of which a rule takes {HEADERS_LIMIT}")
+        return _mask(batch, original, plan, work, reserved)
     except DecompressedTooLarge:
         if work.is_final or limit_bytes < work.limit_bytes:
             raise
         raise TooHeavy from None
-    if plan.masks_headers and batch.header_count > HEADERS_LIMIT:
-        raise TooManyHeaders(f"a batch of {batch.header_count} headers, of which a rule takes {HEADERS_LIMIT}")
-    return _mask(batch, records[span.start : span.end], plan, work, is_compressed=batch.header.codec != 0)
+    finally:
+        if reserved is not None:
+            reserved.release()
 
 
 def _check_count(header: BatchHeader, work: Work) -> None:
@@ -238,20 +290,24 @@ def _mask_sets(
 
     for start, end in split_sets(records, spans):
         limit_bytes = work.room_for(end - start)
+        reserved = work.reserve(limit_bytes)
         try:
             read = MessageSet.read(records, start, end, limit_bytes=limit_bytes)
+            # A reader counts on each message of a set, so none is left out.
+            yield _mask(read, records[start:end], plan.keeping, work, reserved if read.is_compressed else None)
         except DecompressedTooLarge:
             if work.is_final or limit_bytes < work.limit_bytes:
                 raise
             raise TooHeavy from None
-        # A reader counts on each message of a set, so none is left out.
-        yield _mask(read, records[start:end], plan.keeping, work, is_compressed=read.is_compressed)
+        finally:
+            reserved.release()
 
 
 def _mask(
-    batch: Batch | MessageSet, original: memoryview, plan: TopicPlan, work: Work, *, is_compressed: bool
+    batch: Batch | MessageSet, original: memoryview, plan: TopicPlan, work: Work, reserved: Claim | None
 ) -> bytes | memoryview:
-    expanded = work.expand(len(memoryview(batch.section)), plan) if is_compressed else None
+    if reserved is not None:
+        work.expanded(len(memoryview(batch.section)), reserved, plan)
     try:
         work.observe(batch, plan)
         outcome = plan.mask_records(batch)
@@ -264,9 +320,6 @@ def _mask(
         return _rebuild(batch, outcome, [failure.index for _, failure in failures])
     except MaskedTooLarge as error:
         raise DecompressedTooLarge(str(error)) from error
-    finally:
-        if expanded is not None:
-            expanded.release()
 
 
 def _rebuild(batch: Batch | MessageSet, outcome: RecordsOutcome, left_out: Sequence[int]) -> bytes:

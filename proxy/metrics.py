@@ -54,6 +54,7 @@ nodes_outside_range = counter(
 nodes_unknown = counter("wiremask_nodes_unknown_total", "Connections closed because no source knew the node's address.")
 buffered_bytes = gauge("wiremask_buffered_bytes", "Memory that frames take, of limits.bufferedBytes.")
 frames_waiting = gauge("wiremask_frames_waiting", "Large frames that wait for memory, unread.")
+turns_waiting = gauge("wiremask_turns_waiting", "Frames that wait for a thread to be masked on, or for memory.")
 
 certificate_expires = gauge(
     "wiremask_certificate_expires_timestamp_seconds",

@@ -303,6 +303,8 @@ class Pipeline:
         if not back.looked_up and (step := self._look_up(back.session, [topic.topic_id for topic in response.topics])):
             return step
 
+        if back.exchange.max_bytes is not None:
+            back.work.enough_bytes = max(back.exchange.max_bytes, len(back.body))
         refused: list[PartitionRefusal] = []
         masked: list[tuple[FetchedPartition | ShareFetchedPartition, list[bytes | memoryview]]] = []
         for topic in response.topics:
@@ -406,20 +408,18 @@ class Pipeline:
 
     # Which frames are worth a thread.
 
-    def is_heavy_request(self, frame: Frame, plan: Plan) -> bool:
+    def is_heavy_request(self, frame: Frame, plan: Plan, *, from_bytes: int) -> bool:
         """Whether this request would keep other connections waiting: by its records, or by a million partitions."""
-        if len(frame) < self._limits.worker_bytes:
+        if len(frame) < from_bytes:
             return False
         key = int.from_bytes(frame[:2], "big")
-        return key in {apis.FETCH, apis.SHARE_FETCH} or (key == apis.PRODUCE and plan.acts_at("produce"))
+        if key == apis.PRODUCE:
+            return plan.acts_at("produce")
+        return key in {apis.FETCH, apis.SHARE_FETCH} and len(frame) >= self._limits.worker_bytes
 
-    def is_heavy_response(self, exchange: Exchange, frame: Frame, plan: Plan) -> bool:
+    def is_heavy_response(self, exchange: Exchange, frame: Frame, plan: Plan, *, from_bytes: int) -> bool:
         """Whether masking this response would keep other connections waiting."""
-        return (
-            len(frame) >= self._limits.worker_bytes
-            and exchange.api.key in {apis.FETCH, apis.SHARE_FETCH}
-            and plan.acts_at("fetch")
-        )
+        return len(frame) >= from_bytes and exchange.api.key in {apis.FETCH, apis.SHARE_FETCH} and plan.acts_at("fetch")
 
 
 @dataclass(frozen=True, slots=True)

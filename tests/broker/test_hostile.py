@@ -14,6 +14,7 @@ from support.customers import KEY_ENV, MASKING_RULES, customer
 from support.kafka import KafkaCluster
 from support.proxy import ProxyProcess
 from support.requests import ask_produce, fetch_frame, plain_frame, produce_frame, topic_id
+from support.wait import eventually
 from wiremask.protocol.api import APIS
 
 pytestmark = pytest.mark.broker
@@ -273,11 +274,19 @@ def test_client_that_does_not_read_does_not_grow_the_proxy(
     with RawClient(proxy.bootstrap) as lazy, RawClient(proxy.bootstrap) as other:
         for number in range(60):
             lazy.send(fetch_frame(topic, correlation_id=number))
+        eventually(lambda: proxy.metric("wiremask_buffered_bytes") > 0, what="what the client does not take")
         for _ in range(20):
             assert other.ask(plain_frame(18, 0))
-        grown = proxy.peak_bytes() - before
+        buffered = proxy.metric("wiremask_buffered_bytes")
+        stalled = proxy.peak_bytes() - before
+        sizes = [len(lazy.read() or b"") for _ in range(60)]
+        drained = proxy.peak_bytes() - before
 
-    assert grown < 128 * MIB
+    assert 4 * MIB < buffered < 16 * MIB
+    assert stalled < 64 * MIB
+    assert all(size > 4 * MIB for size in sizes)
+    assert drained < 64 * MIB
+    eventually(lambda: proxy.metric("wiremask_buffered_bytes") == 0)
 
 
 def test_unknown_topic_id_is_refused(masking_proxy: ProxyProcess, make_topic: MakeTopic) -> None:

@@ -16,7 +16,7 @@ from support.wait import eventually_async
 from wiremask.proxy.budget import Budget
 
 if TYPE_CHECKING:
-    from wiremask.proxy.budget import Claim
+    from wiremask.proxy.budget import Claim, Turn
 
 MIB = 1 << 20
 LIST_GROUPS = 16
@@ -155,6 +155,115 @@ def test_lets_who_stands_still_alone_while_nobody_waits() -> None:
         budget.cut_stalled(float(second), after_s=30)
 
     assert still.ended_by is None
+
+
+class Stage:
+    """Threads that work and peers that take what was made, both when told to."""
+
+    def __init__(self, limit_bytes: int, threads: int) -> None:
+        self.threads = threads
+        self.budget = Budget(limit_bytes, threads=threads)
+        self.working: list[tuple[Turn, int]] = []
+        self.begun: list[int] = []
+        self.unwritten: list[Claim] = []
+        self.asked = 0
+
+    def ask(self, made: int) -> None:
+        number, self.asked = self.asked, self.asked + 1
+        turns: list[Turn] = []
+
+        def begin() -> None:
+            assert not self.budget.is_over, "a turn began where there was no room"
+            self.begun.append(number)
+            if turns:
+                self.working.append((turns[0], made))
+
+        turns.append(self.budget.take_turn(Holder(), begin, None))
+        if number in self.begun:
+            self.working.append((turns[0], made))
+        assert len(self.working) <= self.threads
+
+    def finish(self) -> None:
+        turn, made = self.working.pop(0)
+        self.unwritten.append(self.budget.charge(made, Holder()))
+        self.budget.end_turn(turn)
+
+    def take(self) -> None:
+        self.unwritten.pop(0).release()
+        self.budget.grant_waiting()
+
+
+@given(
+    st.integers(1, 3), st.lists(st.tuples(st.sampled_from(["ask", "finish", "take"]), st.integers(1, 300)), max_size=80)
+)
+def test_frames_are_masked_in_order_while_there_is_room_and_all_of_them_in_the_end(
+    threads: int, steps: list[tuple[str, int]]
+) -> None:
+    stage = Stage(100, threads)
+    for step, made in steps:
+        if step == "ask":
+            stage.ask(made)
+        elif step == "finish" and stage.working:
+            stage.finish()
+        elif step == "take" and stage.unwritten:
+            stage.take()
+        assert stage.budget.taken_bytes <= 100 + threads * 300
+        assert stage.budget.is_over or stage.budget.awaiting_turn == 0 or len(stage.working) == threads
+
+    while stage.working or stage.unwritten:
+        if stage.working:
+            stage.finish()
+        else:
+            stage.take()
+
+    assert stage.begun == list(range(stage.asked))
+    assert stage.budget.taken_bytes == 0
+    assert stage.budget.awaiting_turn == 0
+
+
+def test_who_waits_for_a_turn_stands_still_through_no_fault_of_its_own() -> None:
+    budget, waits, slow = Budget(100, threads=1), Holder(), Holder()
+    frame, _ = claim(budget, 50, waits)
+    budget.charge(60, slow)
+    begun: list[str] = []
+    budget.take_turn(waits, lambda: begun.append("begun"), frame)
+
+    for second in range(31):
+        budget.cut_stalled(float(second), after_s=30)
+    budget.forget(slow)
+
+    assert slow.ended_by == "stalled"
+    assert waits.ended_by is None
+    assert begun == ["begun"]
+
+
+def test_who_has_gone_does_not_wait_for_a_turn_any_more() -> None:
+    budget, gone, other = Budget(100, threads=1), Holder(), Holder()
+    begun: list[str] = []
+    first = budget.take_turn(other, lambda: begun.append("first"), None)
+    frame, _ = claim(budget, 50, gone)
+    budget.take_turn(gone, lambda: begun.append("gone"), frame)
+
+    budget.forget(gone)
+    budget.end_turn(first)
+    budget.take_turn(other, lambda: begun.append("last"), None)
+
+    assert begun == ["first", "last"]
+    assert budget.taken_bytes == 0
+
+
+def test_what_a_thread_works_on_is_held_until_it_is_done() -> None:
+    budget, gone = Budget(100, threads=1), Holder()
+    frame, _ = claim(budget, 50, gone)
+    turn = budget.take_turn(gone, lambda: None, frame)
+
+    budget.forget(gone)
+    held = budget.taken_bytes
+    budget.end_turn(turn)
+    budget.forget(gone)
+
+    assert held == 50
+    assert budget.taken_bytes == 0
 
 
 async def test_a_large_frame_waits_unread_until_another_has_left() -> None:

@@ -10,9 +10,9 @@ from aiokafka.record import _crecords as aio
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 
 from wiremask.protocol.batch import Batch, read_header, split_batches
-from wiremask.protocol.errors import InvalidRecords
+from wiremask.protocol.errors import ErrorCode, InvalidRecords
 from wiremask.proxy import masking, metrics
-from wiremask.proxy.budget import Budget
+from wiremask.proxy.budget import Budget, Claim
 from wiremask.proxy.masking import Pieces, RecordsRefused, Work, mask_fetched, mask_produced
 from wiremask.rules import Direction, TopicPlan, compile_ruleset
 
@@ -205,3 +205,55 @@ def counts() -> dict[object, int]:
         metrics.masked_fields, metrics.omitted_records, metrics.observed_fields, metrics.observed_failures
     )  # fmt: skip
     return {key: count for tally in tallies for key, count in tally.counts.items()}
+
+
+GROWING = "value: {fields: [{path: $.a, mask: {fixed: twelve-times}}]}"
+ONE = batch([Row(0, None, b'{"a":"x"}', [])])
+ONE_MASKED = len(ONE) + len("twelve-times") - 1
+
+
+@pytest.mark.parametrize(("room", "is_refused"), [(3 * ONE_MASKED, False), (3 * ONE_MASKED - 1, True)])
+def test_masks_make_no_more_of_a_produced_frame_than_a_frame_may_be(room: int, is_refused: bool) -> None:
+    plan, records, attempt = compiled(GROWING, "produce"), memoryview(ONE * 2), work()
+    attempt.output_bytes = room
+
+    first = mask_produced(memoryview(ONE), plan, attempt)
+    try:
+        second = mask_produced(records, plan, attempt)
+    except masking.Outgrown as error:
+        second, code = None, error.kafka_code
+    else:
+        code = ErrorCode.NONE
+
+    assert first is not None
+    assert (second is None) == is_refused
+    assert code == (ErrorCode.MESSAGE_TOO_LARGE if is_refused else ErrorCode.NONE)
+
+
+@pytest.mark.parametrize(
+    ("enough", "kept"),
+    [(0, [1, 0]), (ONE_MASKED - 1, [1, 0]), (ONE_MASKED, [2, 0]), (3 * ONE_MASKED, [2, 2]), (99 * ONE_MASKED, [2, 2])],
+)
+def test_masks_no_more_for_a_reader_than_it_gets(enough: int, kept: list[int]) -> None:
+    plan, attempt = compiled(GROWING, "fetch"), work()
+    attempt.enough_bytes = enough
+
+    fetched = [mask_fetched(memoryview(ONE * 2), plan, attempt) for _ in range(2)]
+
+    assert [len(pieces or ()) for pieces in fetched] == kept
+
+
+def test_a_batch_is_counted_with_what_it_may_expand_to_before_it_expands() -> None:
+    budget = Budget(1 << 24)
+    seen: list[int] = []
+
+    def charge(count: int) -> Claim:
+        seen.append(count)
+        return budget.charge(count, Nobody())
+
+    attempt = Work(limit_bytes=1 << 20, is_final=True, charge=charge)
+
+    mask_produced(memoryview(batch(ROWS[:2], codec=1)), compiled(ALL_PARTS, "produce"), attempt)
+
+    assert seen == [1 << 20]
+    assert budget.taken_bytes == 0

@@ -8,16 +8,19 @@ import threading
 from contextlib import suppress
 
 from support import ports
+from support.scripted import fetched
 
 MIB = 1 << 20
-LIST_GROUPS = 16
+FETCH, LIST_GROUPS = 1, 16
 
 
 class ThreadedBroker:
-    """Answers ListGroups with as many bytes as it is told to, a thread a connection; reads for as long as `reads` is set."""
+    """Answers ListGroups with as many bytes as it is told to, and Fetch with the records that it has, a thread a
+    connection; reads for as long as `reads` is set."""
 
     def __init__(self) -> None:
         self.answer_bytes = 100
+        self.records = b""
         self.reads = threading.Event()
         self.reads.set()
         self._block = ports.reserve()
@@ -61,5 +64,5 @@ class ThreadedBroker:
     def _answer(self, key: int, correlation_id: int) -> bytes:
         if key == LIST_GROUPS:
             return struct.pack(">ii", 4 + self.answer_bytes, correlation_id) + bytes(self.answer_bytes)
-        body = struct.pack(">hi", 0, 0)
+        body = fetched(11, {"payments": {0: self.records}}) if key == FETCH else struct.pack(">hi", 0, 0)
         return struct.pack(">ii", 4 + len(body), correlation_id) + body
