@@ -144,6 +144,7 @@ class Listener:
             self._principals = PrincipalRules.read(config.tls.principal_mapping_rules)
         self._servers: list[asyncio.Server] = []
         self._warned: set[int] = set()
+        metrics.nodes_outside_range.labels(config.name).inc(0)
 
     @property
     def reloaded(self) -> list[Reloaded]:

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Kind = Literal["counter", "gauge"]
 
@@ -33,14 +33,19 @@ class Metric:
 
     __slots__ = ("counts", "documentation", "kind", "label_names", "name")
 
-    def __init__(self, kind: Kind, name: str, documentation: str, *label_names: str) -> None:
+    def __init__(self, kind: Kind, name: str, documentation: str, *label_names: str, known: Iterable[str] = ()) -> None:
+        """Makes it known to whoever scrapes.
+
+        Args:
+            known: values of the one label that are told from the start, as 0. A counter that is first seen as 1 has not
+                grown in Prometheus' eyes, so an alert would miss the first time.
+        """
         self.kind = kind
         self.name = name
         self.documentation = documentation
         self.label_names = label_names
         self.counts: defaultdict[str | tuple[str, ...], float] = defaultdict(int)
-        if not label_names:
-            self.counts[()] = 0  # told from the start
+        self.counts.update(dict.fromkeys(known if label_names else [()], 0))
         METRICS.append(self)
 
     def labels(self, *values: str) -> One:
@@ -92,9 +97,9 @@ class One:
         return self.metric.counts.get(self.key, 0)
 
 
-def counter(name: str, documentation: str, *label_names: str) -> Metric:
+def counter(name: str, documentation: str, *label_names: str, known: Iterable[str] = ()) -> Metric:
     """Something that only grows; its name ends with `_total`."""
-    return Metric("counter", name, documentation, *label_names)
+    return Metric("counter", name, documentation, *label_names, known=known)
 
 
 def gauge(name: str, documentation: str, *label_names: str) -> Metric:

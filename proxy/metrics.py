@@ -23,7 +23,9 @@ received_bytes = counter("wiremask_received_bytes_total", "Bytes of frames read.
 
 masked_fields = counter("wiremask_masked_fields_total", "Fields masked.", "rule", "at")
 masked_values = counter("wiremask_masked_values_total", "Values, keys and headers whose bytes a mask changed.", "at")
-refused_values = counter("wiremask_refused_values_total", "Records that a rule did not let pass.", "at")
+refused_values = counter(
+    "wiremask_refused_values_total", "Records that a rule did not let pass.", "at", known=("produce",)
+)
 unreadable_values = counter(
     "wiremask_unreadable_values_total", "Values, keys and headers that could not be read: a marker stands there.", "at"
 )
@@ -67,9 +69,14 @@ file_reloads = counter(
 
 ruleset_generation = gauge("wiremask_ruleset_generation", "Counts the rulesets applied since the start.")
 ruleset_rules = gauge("wiremask_ruleset_rules", "Rules in the current ruleset.")
-ruleset_reloads = counter("wiremask_ruleset_reloads_total", "Reloads, by outcome.", "outcome")
+ruleset_reloads = counter(
+    "wiremask_ruleset_reloads_total", "Reloads, by outcome.", "outcome", known=("applied", "refused", "unchanged")
+)
 ruleset_weaker = counter(
-    "wiremask_ruleset_weaker_total", "Rulesets that mask less than the one before, by what became of them.", "outcome"
+    "wiremask_ruleset_weaker_total",
+    "Rulesets that mask less than the one before, by what became of them.",
+    "outcome",
+    known=("allowed", "refused"),
 )
 
 ready = gauge("wiremask_ready", "1 when rules are loaded, a broker answered and the process is not draining.")

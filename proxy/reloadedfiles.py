@@ -67,6 +67,7 @@ class ReloadedFiles:
         self._items = [_Item(one) for one in made if one.files]
         self._wake = asyncio.Event()
         for item in self._items:
+            metrics.file_reloads.labels(item.made.use, "refused").inc(0)
             _tell_expiry(item.made)
 
     def __len__(self) -> int:

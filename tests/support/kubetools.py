@@ -94,6 +94,15 @@ def dockerfile() -> Path:
     return _built("dockerfile", ".")
 
 
+def promql() -> Path:
+    """A program of ours that reads rules, and evaluates expressions, with Prometheus' own parser and engine.
+
+    Raises:
+        ToolchainMissing: there is no go, or it failed.
+    """
+    return _built("promql", ".")
+
+
 def module_folder(name: str, module: str) -> Path:
     """Where the sources of a module lie that the go.mod of `name` requires.
 
