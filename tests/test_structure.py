@@ -56,6 +56,18 @@ def test_every_test_that_the_security_document_names_is_there() -> None:
     assert len(NAMED_TESTS) >= 25
 
 
+def test_every_failure_that_the_security_document_lists_is_open_or_closed_and_has_a_test() -> None:
+    table = (ROOT / "SECURITY.md").read_text(encoding="utf-8").partition("## Failures, and what the client sees")[2]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines() if line.startswith("| ")
+    ]
+
+    wrong = [row[0] for row in rows[1:] if len(row) != 5 or row[1] not in {"open", "closed"} or "::" not in row[4]]
+
+    assert wrong == []
+    assert len(rows) > 40
+
+
 def test_every_name_of_the_path_of_one_record_is_there() -> None:
     named = re.findall(
         r"`((?:protocol|rules|proxy)/[\w/]+\.pyx?): ([\w.]+)`", (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
