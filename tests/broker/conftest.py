@@ -8,13 +8,16 @@ from typing import Any, cast
 import pytest
 
 from support import ports
+from support.authority import Authority
 from support.clients import CLIENTS, Client
 from support.customers import KEY_ENV, MASKING_RULES
 from support.forwarder import Forwarder
 from support.kafka import KafkaCluster
 from support.ports import PortBlock
 from support.proxy import ProxyProcess
+from support.required import needed
 from support.rulefolder import IDLE_RULES
+from support.secure import secure_cluster
 from support.tripwire import Tripwires, hidden_upstream
 
 
@@ -34,6 +37,19 @@ def plain_proxy(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -
 def masking_proxy(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyProcess]:
     """A proxy with `MASKING_RULES`, for tests that neither stop nor change it."""
     yield from _serve(kafka, tmp_path_factory, MASKING_RULES)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Signs what the secure broker and the proxies before it show."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def secure(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """A broker whose SASL listener speaks TLS. Tests that use it share one by `xdist_group("trust")`."""
+    with needed("real broker"), secure_cluster(tmp_path_factory.mktemp("secure"), authority) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support import ports
+from support.authority import Authority
 from support.batches import read_batches
-from support.clients import CLIENTS, Client
+from support.clients import CLIENTS, Client, Login
 from support.customers import KEY_ENV, MASKING_RULES, customer, is_masked, messages
 from support.faults import Act, Fault, FaultProxy, Way
 from support.kafka import KafkaCluster
 from support.proxy import ProxyProcess
+from support.secure import PASSWORD, USERS
 from support.wait import eventually
 
 pytestmark = pytest.mark.broker
-
-MakeTopic = Callable[..., str]
 
 BATCH = 20
 ENOUGH, MOST = 6, 200
@@ -31,14 +34,12 @@ GROWTH_BYTES = 6 << 20
 NEAR, FAR = "between client and proxy", "between proxy and broker"
 
 
-FAULTS = {act: 2 if act is Act.DOUBLE else 6 for act in Act}
-"""As many strike producers, and as many consumers; for there to be more connections, they must break."""
-
-
-def faults_of(act: Act) -> list[Fault]:
-    """Faults of one kind at places that are the same in every run: both ways in turn, in the middle of frames."""
-    chosen = random.Random(act.value)
-    return [Fault(act=act, way=list(Way)[number % 2], at=chosen.randrange(6_000)) for number in range(FAULTS[act])]
+def faults_at(count: int, acts: list[Act]) -> list[Fault]:
+    """These faults in turn at places that are the same in every run, in the middle of frames, both ways in turn."""
+    chosen, ways = random.Random(acts[0].value), list(Way)
+    return [
+        Fault(act=acts[number % len(acts)], way=ways[number % 2], at=chosen.randrange(6_000)) for number in range(count)
+    ]
 
 
 class Crossing:
@@ -47,20 +48,23 @@ class Crossing:
     Only connections to the broker's node have faults: a client that cannot even ask where the brokers are gives up.
     """
 
-    def __init__(self, proxy: ProxyProcess, kafka: KafkaCluster, block: ports.PortBlock) -> None:
+    def __init__(
+        self, proxy: ProxyProcess, *, node: int, broker_port: int, block: ports.PortBlock, login: Login | None
+    ) -> None:
         self.proxy = proxy
-        self._kafka = kafka
+        self.login = login
+        self._node = node
+        self._broker_port = broker_port
         self._first = block.first
         self.bootstrap = f"127.0.0.1:{block.first}"
 
     @asynccontextmanager
     async def open(self, side: str) -> AsyncIterator[FaultProxy]:
         """Opens the way; gives the fault proxy of one side of it."""
-        broker = self._kafka.broker
         async with (
             FaultProxy(self.proxy.port, port=self._first),
-            FaultProxy(self.proxy.port_of(broker.node_id), port=self._first + 1) as near,
-            FaultProxy(broker.port, port=self._first + 2) as far,
+            FaultProxy(self.proxy.port_of(self._node), port=self._first + 1) as near,
+            FaultProxy(self._broker_port, port=self._first + 2) as far,
         ):
             yield {NEAR: near, FAR: far}[side]
 
@@ -82,22 +86,32 @@ class Crossing:
         )
 
 
-@pytest.fixture(scope="module")
-def crossing(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossing]:
+@contextmanager
+def crossing_of(
+    home: Path,
+    kafka: KafkaCluster,
+    *,
+    broker_port: int,
+    login: Login | None = None,
+    listener: Mapping[str, Any] | None = None,
+    upstream: Mapping[str, Any] | None = None,
+) -> Iterator[Crossing]:
+    """Runs the proxy on its ports; `listener` and `upstream` are further keys of its configuration."""
     block, node = ports.reserve(), kafka.broker.node_id
+    nodes = {str(node): f"127.0.0.1:{block.first + 2}"}
     proxy = ProxyProcess(
-        home=tmp_path_factory.mktemp("proxy"),
-        upstream=kafka.bootstrap,
+        home=home,
+        upstream=f"127.0.0.1:{broker_port}",
         rules=MASKING_RULES,
         env=KEY_ENV,
         first_node=node,
         node_ports=1,
-        listener={"advertisedPort": block.first},
-        settings={"upstream": {"nodes": {str(node): f"127.0.0.1:{block.first + 2}"}}, "log": {"level": "info"}},
+        listener={"advertisedPort": block.first, **(listener or {})},
+        settings={"upstream": {"nodes": nodes, **(upstream or {})}, "log": {"level": "info"}},
     )
     try:
         proxy.start()
-        yield Crossing(proxy, kafka, block)
+        yield Crossing(proxy, node=node, broker_port=broker_port, block=block, login=login)
         assert proxy.terminate() == 0
         assert not proxy.says("internal fault")
     finally:
@@ -105,10 +119,31 @@ def crossing(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> I
         block.release()
 
 
-async def write(client: Client, bootstrap: str, topics: list[str], faults: FaultProxy, wanted: int) -> int:
+@pytest.fixture(scope="module")
+def crossing(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossing]:
+    with crossing_of(tmp_path_factory.mktemp("proxy"), kafka, broker_port=kafka.broker.port) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def secure_crossing(
+    secure: KafkaCluster, authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Crossing]:
+    with crossing_of(
+        tmp_path_factory.mktemp("proxy"),
+        secure,
+        broker_port=secure.broker.sasl_port,
+        login=Login(user=USERS[0], password=PASSWORD, mechanism="SCRAM-SHA-256", ca=authority.ca),
+        listener={"tls": authority.issue("listener").settings},
+        upstream={"tls": {"ca": str(authority.ca)}},
+    ) as made:
+        yield made
+
+
+async def write(client: Client, crossing: Crossing, topics: list[str], faults: FaultProxy, wanted: int) -> int:
     """Sends the same customers to both topics until all faults have struck; gives how many."""
     number = 0
-    async with client.producer(bootstrap, idempotent=True) as producer:
+    async with client.producer(crossing.bootstrap, idempotent=True, login=crossing.login) as producer:
         while number < ENOUGH or faults.struck.total() < wanted:
             assert number < MOST, "the faults do not strike"
             for topic in topics:
@@ -117,39 +152,39 @@ async def write(client: Client, bootstrap: str, topics: list[str], faults: Fault
     return number * BATCH
 
 
-async def read(client: Client, bootstrap: str, topic: str, count: int, faults: FaultProxy, wanted: int) -> None:
+async def read(client: Client, crossing: Crossing, topic: str, count: int, faults: FaultProxy, wanted: int) -> None:
     """Reads a topic, again until all faults have struck, and finds all customers in it in order, once and masked."""
     while True:
-        received = await client.consume(bootstrap, topic, count, fetch_bytes=FETCH_BYTES)
+        received = await client.consume(crossing.bootstrap, topic, count, fetch_bytes=FETCH_BYTES, login=crossing.login)
         assert [message.offset for message in received] == list(range(count))
         assert all(is_masked(message.value or b"", number) for number, message in enumerate(received))
         if faults.struck.total() >= wanted:
             return
 
 
-@pytest.mark.parametrize("act", Act, ids=lambda act: act.value)
-@pytest.mark.parametrize("side", [NEAR, FAR])
-async def test_nothing_is_lost_doubled_or_unmasked(
-    side: str, act: Act, crossing: Crossing, kafka: KafkaCluster, make_topic: MakeTopic
-) -> None:
-    topics = {client: [make_topic("stored"), make_topic("viewed")] for client in CLIENTS}
+async def cross(side: str, planned: list[Fault], crossing: Crossing, kafka: KafkaCluster, stem: str) -> None:
+    """Writes and then reads under these faults, and looks at what came, what is stored, and what the proxy still holds."""
+    topics = {
+        client: [kafka.create_topic(f"{kind}-{stem}-{client.name}") for kind in ("stored", "viewed")]
+        for client in CLIENTS
+    }
     descriptors, resident = crossing.level()
 
     async with crossing.open(side) as faults:
-        faults.plan(*faults_of(act))
+        faults.plan(*planned)
         counts = await asyncio.gather(
-            *(write(client, crossing.bootstrap, topics[client], faults, FAULTS[act]) for client in CLIENTS)
+            *(write(client, crossing, topics[client], faults, len(planned)) for client in CLIENTS)
         )
-        faults.plan(*faults_of(act))
+        faults.plan(*planned)
         await asyncio.gather(
             *(
-                read(client, crossing.bootstrap, topic, count, faults, 2 * FAULTS[act])
+                read(client, crossing, topic, count, faults, 2 * len(planned))
                 for client, count in zip(CLIENTS, counts, strict=True)
                 for topic in topics[client]
             )
         )
 
-    assert faults.struck == {act: 2 * FAULTS[act]}
+    assert faults.struck == Counter(fault.act for fault in planned * 2)
     for client, count in zip(CLIENTS, counts, strict=True):
         stored, viewed = (values(kafka, topic) for topic in topics[client])
         assert len(stored) == count
@@ -161,3 +196,24 @@ async def test_nothing_is_lost_doubled_or_unmasked(
 def values(kafka: KafkaCluster, topic: str) -> list[bytes]:
     """What is stored, in order."""
     return [record.value or b"" for batch in read_batches(kafka.segments(topic)[0]) for record in batch.records]
+
+
+@pytest.mark.parametrize("act", Act, ids=lambda act: act.value)
+@pytest.mark.parametrize("side", [NEAR, FAR])
+async def test_nothing_is_lost_doubled_or_unmasked(
+    side: str, act: Act, crossing: Crossing, kafka: KafkaCluster, topic_name: Callable[[str], str]
+) -> None:
+    # A connection that does not break is all that a client opens, and each client opens one.
+    planned = faults_at(2 if act is Act.DOUBLE else 6, [act])
+
+    await cross(side, planned, crossing, kafka, topic_name("faults"))
+
+
+@pytest.mark.xdist_group("trust")
+@pytest.mark.parametrize("side", [NEAR, FAR])
+async def test_nothing_is_lost_doubled_or_unmasked_under_tls_with_logins(
+    side: str, secure_crossing: Crossing, secure: KafkaCluster, topic_name: Callable[[str], str]
+) -> None:
+    planned = faults_at(6, [Act.CUT, Act.RESET, Act.HALF_CLOSE])
+
+    await cross(side, planned, secure_crossing, secure, topic_name("faults"))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from support.capture import RawClient
-from support.clients import Client
+from support.clients import Client, Login
 from support.customers import KEY_ENV, MASKING_RULES, is_masked, messages
 from support.kafka import PASSWORD, USER, KafkaCluster
 from support.proxy import ProxyProcess, assert_absent
@@ -19,6 +19,8 @@ pytestmark = pytest.mark.broker
 MakeTopic = Callable[..., str]
 StartProxy = Callable[..., ProxyProcess]
 
+LOGIN = Login(user=USER, password=PASSWORD)
+
 
 async def test_clients_log_in_at_the_broker_and_are_masked(
     client: Client, start_proxy: StartProxy, kafka: KafkaCluster, make_topic: MakeTopic
@@ -26,9 +28,9 @@ async def test_clients_log_in_at_the_broker_and_are_masked(
     proxy = start_proxy(rules=MASKING_RULES, env=KEY_ENV, upstream=kafka.sasl_bootstrap)
     topic = make_topic("stored")
 
-    async with client.producer(proxy.bootstrap, login=(USER, PASSWORD)) as producer:
+    async with client.producer(proxy.bootstrap, login=LOGIN) as producer:
         await producer.send(topic, messages(10))
-    received = await client.consume(proxy.bootstrap, topic, 10, login=(USER, PASSWORD))
+    received = await client.consume(proxy.bootstrap, topic, 10, login=LOGIN)
 
     assert [is_masked(message.value or b"", number) for number, message in enumerate(received)] == [True] * 10
     assert_absent(proxy.everything(), [PASSWORD])

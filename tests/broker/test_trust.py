@@ -14,19 +14,17 @@ import pytest
 from support.authority import Authority
 from support.clients import AioKafka, Confluent, Message
 from support.issuer import AUDIENCE, ISSUER, Issuer
-from support.kafka import LOGIN_S, KafkaCluster, running_cluster
+from support.kafka import LOGIN_S, KafkaCluster
 from support.proxy import ProxyProcess, assert_absent
 from support.readers import READERS, Access
-from support.required import needed
 from support.rulefolder import rule, ruleset
+from support.secure import PASSWORD, PROXY, USERS
 from support.wait import eventually_async
 from wiremask.proxy.sasl.credentials import Verifier
 
 pytestmark = [pytest.mark.broker, pytest.mark.xdist_group("trust")]
 
 CARD = "4111111111111111"
-USERS = ("fraud", "analytics", "others")
-PASSWORD = "a-password-of-theirs"
 KEY = {"WIREMASK_KEY_CARD": "hex:" + hashlib.sha256(b"a key for cards").hexdigest()}
 
 TELLS_READERS_APART = ruleset(
@@ -47,28 +45,6 @@ TELLS_READERS_APART = ruleset(
     rule("fraud-reads-the-last-four", "cards-*", {"$.card": {"partial": {"keepLast": 4}}}, at=["fetch"]),
     keys={"card": {"env": "WIREMASK_KEY_CARD"}},
 )
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def secure(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
-    """A broker whose SASL listener speaks TLS."""
-    issued = authority.issue("broker")
-    store = tmp_path_factory.mktemp("store") / "broker.pem"
-    store.write_bytes(issued.key.read_bytes() + issued.certificate.read_bytes())
-    settings = {
-        "listener_security_protocol_map": "CLIENT:PLAINTEXT,SASL:SASL_SSL,RECORDED:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "listener_name_sasl_ssl_keystore_type": "PEM",
-        "listener_name_sasl_ssl_keystore_location": str(store),
-    }
-    with needed("real broker"), running_cluster(tmp_path_factory.mktemp("secure"), **settings) as cluster:
-        for user in (*USERS, "proxy"):
-            cluster.add_scram_user(user, PASSWORD)
-        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +96,7 @@ def own_login(authority: Authority, folder: Path) -> dict[str, Any]:
     (folder / "password").write_text(PASSWORD)
     return {
         "tls": {"ca": str(authority.ca)},
-        "sasl": {"mechanism": "SCRAM-SHA-512", "username": "proxy", "password": {"file": str(folder / "password")}},
+        "sasl": {"mechanism": "SCRAM-SHA-512", "username": PROXY, "password": {"file": str(folder / "password")}},
     }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 CONSUME_S = 45.0
 PRODUCE_S = 45.0
@@ -24,6 +25,21 @@ class Message:
     timestamp_ms: int | None = None
     partition: int = 0
     offset: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """How a client logs in, and with `ca` under TLS, to listeners whose certificates that authority has signed."""
+
+    user: str
+    password: str
+    mechanism: str = "PLAIN"
+    ca: Path | None = None
+
+    @property
+    def protocol(self) -> str:
+        """Kafka's name for it."""
+        return "SASL_PLAINTEXT" if self.ca is None else "SASL_SSL"
 
 
 class ProduceRefused(Exception):
@@ -71,7 +87,7 @@ class Client(Protocol):
         acks: int | str = "all",
         codec: str = "none",
         idempotent: bool = False,
-        login: tuple[str, str] | None = None,
+        login: Login | None = None,
         linger_ms: int = 5,
         batch_bytes: int | None = None,
     ) -> contextlib.AbstractAsyncContextManager[Producer]:
@@ -91,7 +107,7 @@ class Client(Protocol):
         count: int,
         *,
         group: str | None = None,
-        login: tuple[str, str] | None = None,
+        login: Login | None = None,
         fetch_bytes: int = LARGEST_BYTES,
         timeout_s: float = CONSUME_S,
     ) -> list[Message]:

@@ -6,10 +6,10 @@ restarts, send on while rules are reloaded, tell what they have got so far.
 
 from __future__ import annotations
 
-from support.client import Client, Member, Message, Producer, ProduceRefused
+from support.client import Client, Login, Member, Message, Producer, ProduceRefused
 from support.with_aiokafka import AioKafka
 from support.with_confluent import Confluent
 
 CLIENTS: tuple[Client, ...] = (AioKafka(), Confluent())
 
-__all__ = ["CLIENTS", "AioKafka", "Client", "Confluent", "Member", "Message", "ProduceRefused", "Producer"]
+__all__ = ["CLIENTS", "AioKafka", "Client", "Confluent", "Login", "Member", "Message", "ProduceRefused", "Producer"]

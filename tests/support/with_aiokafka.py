@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.helpers import create_ssl_context
 
-from support.client import CONSUME_S, LARGEST_BYTES, PRODUCE_S, Member, Message, Producer, ProduceRefused
+from support.client import CONSUME_S, LARGEST_BYTES, PRODUCE_S, Login, Member, Message, Producer, ProduceRefused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -29,7 +30,7 @@ class AioKafka:
         acks: int | str = "all",
         codec: str = "none",
         idempotent: bool = False,
-        login: tuple[str, str] | None = None,
+        login: Login | None = None,
         linger_ms: int = 5,
         batch_bytes: int | None = None,
     ) -> AsyncIterator[Producer]:
@@ -57,7 +58,7 @@ class AioKafka:
         count: int,
         *,
         group: str | None = None,
-        login: tuple[str, str] | None = None,
+        login: Login | None = None,
         fetch_bytes: int = LARGEST_BYTES,
         timeout_s: float = CONSUME_S,
     ) -> list[Message]:
@@ -169,12 +170,13 @@ def _from_aio(record: Any) -> Message:
     )
 
 
-def _aio_login(login: tuple[str, str] | None) -> dict[str, Any]:
+def _aio_login(login: Login | None) -> dict[str, Any]:
     if login is None:
         return {}
     return {
-        "security_protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "PLAIN",
-        "sasl_plain_username": login[0],
-        "sasl_plain_password": login[1],
+        "security_protocol": login.protocol,
+        "ssl_context": None if login.ca is None else create_ssl_context(cafile=str(login.ca)),
+        "sasl_mechanism": login.mechanism,
+        "sasl_plain_username": login.user,
+        "sasl_plain_password": login.password,
     }

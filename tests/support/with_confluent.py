@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import confluent_kafka
 
-from support.client import CONSUME_S, LARGEST_BYTES, PRODUCE_S, Member, Message, Producer, ProduceRefused
+from support.client import CONSUME_S, LARGEST_BYTES, PRODUCE_S, Login, Member, Message, Producer, ProduceRefused
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Confluent:
         acks: int | str = "all",
         codec: str = "none",
         idempotent: bool = False,
-        login: tuple[str, str] | None = None,
+        login: Login | None = None,
         linger_ms: int = 5,
         batch_bytes: int | None = None,
     ) -> AsyncIterator[Producer]:
@@ -64,7 +64,7 @@ class Confluent:
         count: int,
         *,
         group: str | None = None,
-        login: tuple[str, str] | None = None,
+        login: Login | None = None,
         fetch_bytes: int = LARGEST_BYTES,
         timeout_s: float = CONSUME_S,
     ) -> list[Message]:
@@ -233,12 +233,13 @@ def _bytes(content: str | bytes | None) -> bytes | None:
     return content.encode() if isinstance(content, str) else content
 
 
-def _confluent_login(login: tuple[str, str] | None) -> dict[str, Any]:
+def _confluent_login(login: Login | None) -> dict[str, Any]:
     if login is None:
         return {}
     return {
-        "security.protocol": "SASL_PLAINTEXT",
-        "sasl.mechanism": "PLAIN",
-        "sasl.username": login[0],
-        "sasl.password": login[1],
+        "security.protocol": login.protocol,
+        "sasl.mechanism": login.mechanism,
+        "sasl.username": login.user,
+        "sasl.password": login.password,
+        **({} if login.ca is None else {"ssl.ca.location": str(login.ca)}),
     }
