@@ -166,7 +166,7 @@ async def test_readers_who_log_in_at_the_proxy_are_told_apart(
     assert_told_apart(seen)
 
 
-@pytest.mark.parametrize("library", ["aiokafka", "confluent", "kafka-python"])
+@pytest.mark.parametrize("library", READERS)
 async def test_readers_with_access_tokens_of_an_issuer_are_told_apart(
     library: str, taking: ProxyProcess, authority: Authority, issuer: Issuer, cards: str
 ) -> None:

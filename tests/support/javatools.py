@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from support import kafka, toolchains
@@ -29,14 +29,22 @@ class ConsoleTools:
     producer_server: tuple[str, str] = ("--bootstrap-server", "")
     count: str = "--num-records"
 
-    def run(self, name: str, *arguments: str, text: str = "", timeout_s: float = RUN_S) -> str:
-        """The standard output of the tool with the class `name`, which reads `text`.
+    def run(
+        self,
+        name: str,
+        *arguments: str,
+        text: str = "",
+        timeout_s: float = RUN_S,
+        system: Mapping[str, str] | None = None,
+    ) -> str:
+        """The standard output of the tool with the class `name`, which reads `text`; `system` are Java's system properties.
 
         Raises:
             AssertionError: it failed or hung.
         """
         java = shutil.which("java") or "java"
-        command = Command(arguments=(java, *JVM, "-cp", self.classpath(), name, *arguments))
+        defined = [f"-D{key}={value}" for key, value in (system or {}).items()]
+        command = Command(arguments=(java, *JVM, *defined, "-cp", self.classpath(), name, *arguments))
         done = finish(command, text, timeout_s)
         assert done.returncode == 0, (
             f"{name} ended with {done.returncode}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 READ_S = 60.0
 _PLAIN_JAAS = 'org.apache.kafka.common.security.{module} required username="{user}" password="{password}";'
-_OAUTH_JAAS = (
-    "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
-    'unsecuredLoginStringClaim_sub="{user}";'
-)
+_OAUTH = "org.apache.kafka.common.security.oauthbearer"
+_OAUTH_MODULE = f"{_OAUTH}.OAuthBearerLoginModule"
+_OAUTH_JAAS = _OAUTH_MODULE + ' required unsecuredLoginStringClaim_sub="{user}";'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,11 +136,24 @@ def _with_java(access: Access, topic: str) -> bytes | None:
         "sasl.mechanism": access.mechanism,
         "sasl.jaas.config": login.format(module=module, user=access.user, password=access.password),
     }
+    system = {}
+    if access.token is not None:
+        # Java takes a token that is not of its own making from a file alone, and only from one that the process allows.
+        file = access.ca.with_name(f"{access.user}.token")
+        file.write_text(access.token)
+        settings["sasl.jaas.config"] = f"{_OAUTH_MODULE} required;"
+        settings["sasl.oauthbearer.token.endpoint.url"] = file.as_uri()
+        settings["sasl.login.callback.handler.class"] = f"{_OAUTH}.OAuthBearerLoginCallbackHandler"
+        system = {
+            "org.apache.kafka.sasl.oauthbearer.allowed.urls": file.as_uri(),
+            "org.apache.kafka.sasl.oauthbearer.allowed.files": str(file),
+        }
     properties = [part for name, value in settings.items() for part in ("--command-property", f"{name}={value}")]
     read = java_tool(
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
         *("--bootstrap-server", access.bootstrap, "--topic", topic, "--partition", "0", "--offset", "earliest"),
         *("--max-messages", "1", "--timeout-ms", str(int(READ_S * 1000)), *properties),
+        system=system,
     )
     return read.strip().encode()
 
