@@ -16,6 +16,7 @@ from wiremask.protocol.frame import ReadBuffers
 from wiremask.proxy.admin import AdminServer
 from wiremask.proxy.budget import Budget
 from wiremask.proxy.connection import Connection, Shared
+from wiremask.proxy.coredump import forbid_core_dumps
 from wiremask.proxy.descriptors import room_for
 from wiremask.proxy.health import Health
 from wiremask.proxy.listener import Listener
@@ -50,6 +51,7 @@ def run(config: Config) -> int:
     Raises:
         RuleSetInvalid: the rules cannot be used; nothing was bound.
     """
+    forbid_core_dumps()
     _settle_allocator()
     return uvloop.run(_serve(config))
 
