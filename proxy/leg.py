@@ -10,8 +10,8 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from wiremask.protocol.errors import ProtocolError
-from wiremask.protocol.frame import SMALL_BYTES, FrameAssembler, ReadBuffers
-from wiremask.protocol.splice import held_by
+from wiremask.protocol.frame import READ_BYTES, SMALL_BYTES, FrameAssembler, ReadBuffers
+from wiremask.protocol.splice import held_by, size_of
 from wiremask.proxy import metrics
 from wiremask.proxy.budget import STEP_BYTES
 
@@ -67,9 +67,11 @@ class Leg(asyncio.BufferedProtocol):
         self._owner = owner
         self._budget = budget
         self._claim: Claim | None = None  # of the large frame that is arriving
+        self._gathered: list[bytes | memoryview] = []  # small frames that leave together, at the end of a turn
+        self._gathered_bytes = 0
         self._unwritten: list[Claim] = []  # of what the peer has not taken yet
         self._holds: set[str] = set()
-        self._pumping = False
+        self.is_pumping = False
         self._passage: Passage | None = None  # of a large frame that goes on while it arrives
         self._queued: list[tuple[Pieces, Claim | None]] = []  # until the other leg's passage is over
         self._moved = 0
@@ -117,9 +119,9 @@ class Leg(asyncio.BufferedProtocol):
         self.on_end()
 
     def _pump(self) -> None:
-        if self._pumping:
+        if self.is_pumping:
             return  # a frame that is being worked on released the leg: the loop below goes on by itself
-        self._pumping = True
+        self.is_pumping = True
         assembler = self._assembler
         try:
             while not self._holds:
@@ -138,15 +140,18 @@ class Leg(asyncio.BufferedProtocol):
                     break
                 claim, self._claim = self._claim, None
                 self.on_frame(frame, claim)
+            self.other.write_gathered()
             if not self._holds and self._passage is None:
                 self._make_room()
         except ProtocolError as error:
             self._write_passed()
+            self.other.write_gathered()
             self.on_error(error)
         except Exception as error:  # a fault of ours: what it stopped at is not sent
+            self.other.write_gathered()
             self.on_fault(error)
         finally:
-            self._pumping = False
+            self.is_pumping = False
 
     def _begin_stream(self) -> bool:
         """Whether the large frame whose head has arrived goes on while it arrives."""
@@ -190,6 +195,7 @@ class Leg(asyncio.BufferedProtocol):
         passed = assembler.take_passed()
         if passed is None:
             return
+        self.other.write_gathered()
         self._write_at_once(passed)
         self.on_passed()
 
@@ -240,21 +246,36 @@ class Leg(asyncio.BufferedProtocol):
     @property
     def is_settled(self) -> bool:
         """Whether no frame is being worked on, or waits for one that is."""
-        return not self._pumping and self._holds.isdisjoint(_UNSETTLED)
+        return not self.is_pumping and self._holds.isdisjoint(_UNSETTLED)
 
     # Out.
 
     def write(self, pieces: Pieces, claim: Claim | None) -> None:
         """Writes one frame, without a copy where the socket takes it at once.
 
-        The claim is that of the frame as it arrived; what the peer does not take is counted as it is now.
+        The claim is that of the frame as it arrived; what the peer does not take is counted as it is now. Small frames
+        that come of one turn of the other leg, which may have read many, leave together at its end.
         """
         if self.other.is_streaming:
             self._queued.append((pieces, claim))
             return
+        if claim is None and self.other.is_pumping and self._gathered_bytes < READ_BYTES:
+            self._gathered += pieces
+            self._gathered_bytes += size_of(pieces)
+            return
+        self.write_gathered()
+        self._write(pieces, claim)
+
+    def write_gathered(self) -> None:
+        """Writes the small frames of this turn, with one call."""
+        if self._gathered:
+            pieces, self._gathered, self._gathered_bytes = self._gathered, [], 0
+            self._write(pieces, None)
+
+    def _write(self, pieces: Pieces, claim: Claim | None) -> None:
         if self.is_open and ENDED not in self._holds:
             self._moved += 1
-            if len(pieces) == 1:  # a frame that was made in one: a plain write costs half of a vectored one
+            if len(pieces) == 1:  # a plain write costs half of a vectored one
                 self.transport.write(cast("bytes", pieces[0]))
             else:
                 self.transport.writelines(cast("list[bytes]", pieces))
@@ -303,6 +324,7 @@ class Leg(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Closes the socket once what was written has left, or after a while; nothing more is read or written."""
+        self.write_gathered()
         self._holds.add(ENDED)
         if self.is_open:
             self.transport.close()
