@@ -49,7 +49,7 @@ cdef class Skim:
         is_request: which of the two it is.
         topics, name, topic_id, width: slots, and words of a topic's row; -1 where topics do not matter.
         limit, partitions, partition_limit, partition_width: of Fetch requests, what may be at most `limit_bytes`.
-        records: of Produce requests, the records in a partition's row.
+        records: the records in a partition's row.
         number: an integer that is wanted.
         endpoints: an array of broker addresses, which must not be there.
     """
@@ -124,7 +124,8 @@ cdef class Skim:
         """
         cdef const unsigned char* frame
         cdef Py_ssize_t head = PyBytes_GET_SIZE(self._head)
-        cdef Py_ssize_t body = KIND + 4 + head
+        cdef Py_ssize_t correlation = KIND if self._is_request else 0
+        cdef Py_ssize_t body = correlation + 4 + head
         cdef int32_t small[SMALL]
         cdef Walk w
         cdef int32_t* topic
@@ -133,7 +134,7 @@ cdef class Skim:
         if self._records < 0 or not 0 <= start <= stop - body <= PyByteArray_GET_SIZE(buffer) - body or size <= stop - start:
             return None
         frame = <const unsigned char*>PyByteArray_AS_STRING(buffer) + start
-        if memcmp(frame + KIND + 4, PyBytes_AS_STRING(self._head), head) != 0:
+        if memcmp(frame + correlation + 4, PyBytes_AS_STRING(self._head), head) != 0:
             return None
         self._program.run(&w, frame + body, stop - start - body, small)
         try:
@@ -155,10 +156,12 @@ cdef class Skim:
                 return None
             if choices is not None and not self._are_clear(&w, choices):
                 return None
-            self.correlation_id = read_int32(frame + KIND)
-            self.number = w.rows[self._number + VALUE]
+            self.correlation_id = read_int32(frame + correlation)
+            if self._number >= 0:
+                self.number = w.rows[self._number + VALUE]
             passage = Passage.__new__(Passage)
             passage._program = self._program
+            passage._endpoints = self._endpoints
             passage._topic = None if choices is None else topic_key(w.data, topic, self._topic_id, self._name)
             passage._head = PyBytes_FromStringAndSize(<const char*>w.data, records[0])
             passage.tail_bytes = size - body - records[END]
@@ -197,16 +200,17 @@ cdef class Skim:
 
 @cython.final
 cdef class Passage:
-    """A Produce that goes on while it arrives: what was in front of its records, until what is behind them has come.
+    """A frame that goes on while it arrives: what was in front of its records, until what is behind them has come.
 
     Attributes:
         tail_bytes: how many bytes of the frame are behind the records. They must not go on before `closes` said yes, so
-            that no broker ever has a whole frame that was not walked to its last byte.
+            that nobody ever has a whole frame that was not walked to its last byte.
     """
 
     cdef Program _program
     cdef bytes _head        # of the body, up to the length of the records
     cdef object _topic
+    cdef int _endpoints
     cdef readonly Py_ssize_t tail_bytes
 
     def __init__(self):
@@ -217,7 +221,7 @@ cdef class Passage:
         return choices is None or self._topic is not None and choices.of(self._topic) is False
 
     def closes(self, bytearray buffer not None, Py_ssize_t start):
-        """Whether the message with this tail is sound from its first byte to its last.
+        """Whether the message with this tail is sound from its first byte to its last, and names no address.
 
         The records' length was found to fit into the frame, and their bytes are nobody's concern here: so the message is
         sound exactly if it is with no records.
@@ -229,5 +233,7 @@ cdef class Passage:
         tail = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(buffer) + start, self.tail_bytes)
         message = self._head + (COMPACT_EMPTY if self._program.flexible else EMPTY) + tail
         self._program.run(&w, <const unsigned char*>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message), small)
-        free(w.heap)
-        return w.fault == 0
+        try:
+            return w.fault == 0 and (self._endpoints < 0 or w.rows[self._endpoints + COUNT] < 0)
+        finally:
+            free(w.heap)

@@ -105,15 +105,17 @@ class Connection:
         self.client.on_frame = self._request_arrived
         self.client.may_pass = self._request_passes
         self.client.on_passed = lambda: None
-        self.client.may_stream = self._shortcut.streams
-        self.client.may_close = self._shortcut.close
+        self.client.may_stream = self._shortcut.request_streams
+        self.client.may_close = self._shortcut.close_request
         self.client.on_streamed = self._request_streamed
         self.broker = Leg("broker", self, budget, limit_bytes=limit_bytes, buffers=buffers)
         self.broker.on_connected = lambda: None
         self.broker.on_frame = self._response_arrived
         self.broker.may_pass = self._shortcut.response
         self.broker.on_passed = self._response_passed
-        self.broker.may_stream = lambda *_: None
+        self.broker.may_stream = self._shortcut.response_streams
+        self.broker.may_close = self._shortcut.close_response
+        self.broker.on_streamed = self._deliver
         self.client.other, self.broker.other = self.broker, self.client
         for leg in (self.client, self.broker):
             leg.on_error = partial(self._refuse, "unreadable frame")

@@ -18,6 +18,8 @@ from wiremask.proxy.budget import STEP_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from typing_extensions import Buffer
+
     from wiremask.protocol.skim import Passage
     from wiremask.proxy.budget import Budget, Claim, Owner
     from wiremask.proxy.session import Pieces
@@ -67,7 +69,7 @@ class Leg(asyncio.BufferedProtocol):
         self._owner = owner
         self._budget = budget
         self._claim: Claim | None = None  # of the large frame that is arriving
-        self._gathered: list[bytes | memoryview] = []  # small frames that leave together, at the end of a turn
+        self._gathered: list[Buffer] = []  # small frames that leave together, at the end of a turn
         self._gathered_bytes = 0
         self._unwritten: list[Claim] = []  # of what the peer has not taken yet
         self._holds: set[str] = set()
@@ -180,8 +182,8 @@ class Leg(asyncio.BufferedProtocol):
         assembler.pass_rest()
         self._write_passed()
         self._passage = None
-        self.on_streamed()
         self.other.write_queued()
+        self.on_streamed()
         return True
 
     @property

@@ -5,9 +5,10 @@ and asks here about each topic once. Yes means that the pipeline would have forw
 with a rule, an unknown id, an address, a fault, a login, takes the long way through `pipeline`, which alone masks,
 looks up and refuses.
 
-A Produce too large for the read buffer, of one partition, goes on while it arrives (`streams`). What is behind its
-records is held back until all of it has been walked and the rules are still those that it began under, or as good
-(`close`). If not, both sides are closed: the broker never had the whole request, so to it there was none.
+A Produce request or a Fetch response too large for the read buffer, of one partition, goes on while it arrives
+(`request_streams`, `response_streams`). What is behind its records is held back until all of it has been walked and the
+rules are still those that it began under, or as good (`close_request`, `close_response`). If not, both sides are
+closed: nobody ever had the whole frame, so to them there was none.
 
 What was decided holds for one ruleset, one client id and one state of the login; with any of them it is forgotten.
 """
@@ -54,7 +55,7 @@ class _Way:
 
 
 class RulesChanged(ProtocolError):
-    """A request had begun to go on under rules that are not those of its last byte."""
+    """A frame had begun to go on under rules that are not those of its last byte."""
 
 
 class Shortcut:
@@ -69,7 +70,7 @@ class Shortcut:
         self._standing = standing
         self._session = standing.session
         self._fetch_bytes = fetch_bytes
-        self._streamed_by: tuple[Plan, str | None] | None = None  # what let the passage begin: rules and client id
+        self._streamed_by: dict[Direction, tuple[Plan, str | None]] = {}  # what let a passage begin: rules, client id
         self._named = Choices(self._is_named)
         self._requests: dict[int, _Way] = {}
         self._responses: dict[int, tuple[Skim, Choices | None]] = {}
@@ -95,7 +96,7 @@ class Shortcut:
             self._begin(way)
         return True
 
-    def streams(self, buffer: bytearray, start: int, stop: int, size: int) -> Passage | None:
+    def request_streams(self, buffer: bytearray, start: int, stop: int, size: int) -> Passage | None:
         """The passage of a large Produce that goes on while it arrives; its exchange has begun then."""
         plan = self._standing.renew()
         if not self._standing.is_open or self.is_over:
@@ -108,45 +109,78 @@ class Shortcut:
             return None
         passage = way.skim.opens(buffer, start, stop, size, way.choices)
         if passage is not None:
-            self._streamed_by = plan, way.client_id
+            self._streamed_by["produce"] = plan, way.client_id
             self._begin(way)
         return passage
 
-    def close(self, passage: Passage, buffer: bytearray, start: int) -> None:
+    def close_request(self, passage: Passage, buffer: bytearray, start: int) -> None:
         """The end of a Produce that went on while it arrived stands at `start`; it may go on too.
 
         Raises:
             MalformedFrame: the message is unsound.
             RulesChanged: by the rules that are current now, its records should have been masked.
         """
-        plan = self._standing.renew()
-        assert self._streamed_by is not None
-        began_by, client_id = self._streamed_by
-        if not passage.closes(buffer, start):
-            raise MalformedFrame("Produce: what is behind the records does not follow the schema")
-        acts = plan is not began_by and plan.acts_at("produce")
-        if acts and not passage.is_clear(self._standing.choices_of(client_id, "produce", plan)):
-            raise RulesChanged("a rule for this topic was applied while a request passed; it is not sent whole")
+        self._close(passage, buffer, start, "produce")
 
     def response(self, buffer: bytearray, start: int, stop: int) -> bool:
         """Whether the broker's frame goes on as it is; its exchange is over then."""
-        exchange = self._session.next_to_leave
-        if self.is_over or exchange is None or exchange.refusals or exchange.grown_bytes > 0:
+        leaving = self._leaving()
+        if leaving is None:
             return False
-        plan = self._standing.renew()
-        if not self._standing.is_of(exchange.client_id, plan):
-            return False
-        kind = exchange.api.key << 16 | exchange.version
-        way = self._responses.get(kind)
-        if way is None:
-            if kind not in _KINDS:
-                return False
-            way = self._responses[kind] = self._response_way(exchange, plan)
-        skim, choices = way
+        exchange, (skim, choices), _ = leaving
         if not skim.passes(buffer, start, stop, choices) or skim.correlation_id != exchange.correlation_id:
             return False
         self._session.left(exchange)
         return True
+
+    def response_streams(self, buffer: bytearray, start: int, stop: int, size: int) -> Passage | None:
+        """The passage of a large Fetch response that goes on while it arrives; its exchange is over when it closes."""
+        leaving = self._leaving()
+        if leaving is None:
+            return None
+        exchange, (skim, choices), plan = leaving
+        passage = skim.opens(buffer, start, stop, size, choices)
+        if passage is None or skim.correlation_id != exchange.correlation_id:
+            return None
+        self._streamed_by["fetch"] = plan, exchange.client_id
+        return passage
+
+    def close_response(self, passage: Passage, buffer: bytearray, start: int) -> None:
+        """The end of a Fetch response that went on while it arrived stands at `start`; it may go on too.
+
+        Raises:
+            MalformedFrame: the message is unsound, or names an address.
+            RulesChanged: by the rules that are current now, its records should have been masked.
+        """
+        self._close(passage, buffer, start, "fetch")
+        exchange = self._session.next_to_leave
+        assert exchange is not None
+        self._session.left(exchange)
+
+    def _leaving(self) -> tuple[Exchange, tuple[Skim, Choices | None], Plan] | None:
+        """What the broker's next frame answers, and how it is skimmed; None where it takes the long way."""
+        exchange = self._session.next_to_leave
+        if self.is_over or exchange is None or exchange.refusals or exchange.grown_bytes > 0:
+            return None
+        plan = self._standing.renew()
+        if not self._standing.is_of(exchange.client_id, plan):
+            return None
+        kind = exchange.api.key << 16 | exchange.version
+        way = self._responses.get(kind)
+        if way is None:
+            if kind not in _KINDS:
+                return None
+            way = self._responses[kind] = self._response_way(exchange, plan)
+        return exchange, way, plan
+
+    def _close(self, passage: Passage, buffer: bytearray, start: int, at: Direction) -> None:
+        plan = self._standing.renew()
+        began_by, client_id = self._streamed_by[at]
+        if not passage.closes(buffer, start):
+            raise MalformedFrame(f"{at}: what is behind the records does not follow the schema, or names an address")
+        acts = plan is not began_by and plan.acts_at(at)
+        if acts and not passage.is_clear(self._standing.choices_of(client_id, at, plan)):
+            raise RulesChanged("a rule for this topic was applied while a frame passed; it is not sent whole")
 
     def _begin(self, way: _Way, *, max_bytes: int | None = None) -> None:
         """Notes the request that goes on; a Produce without acks has no answer."""
