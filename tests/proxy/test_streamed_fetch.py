@@ -161,14 +161,14 @@ async def test_it_never_arrives_whole_if_what_is_behind_its_records_must_not_go_
         stage.learn(TOPIC_ID, "clear")
         asked = await stage.broker.asked()
         answer = answer_of(asked, {TOPIC_ID: {0: LARGE}})[4:-1] + end
-        refused = metrics.refused_requests.labels("MalformedFrame")._value.get()
+        refused = metrics.refused_requests.labels("MalformedFrame").value
 
         await asked.peer.send(struct.pack(">i", len(answer)) + answer[:EARLY_BYTES])
         await beginning_at_client(client, EARLY_BYTES - 10_000)
         await asked.peer.send(answer[EARLY_BYTES:])
 
         assert await client.read() is None
-        assert metrics.refused_requests.labels("MalformedFrame")._value.get() == refused + 1
+        assert metrics.refused_requests.labels("MalformedFrame").value == refused + 1
 
 
 async def test_a_refusal_that_is_ready_meanwhile_is_told_behind_it() -> None:
