@@ -103,6 +103,33 @@ def promql() -> Path:
     return _built("promql", ".")
 
 
+def kustomize() -> Path:
+    """What `kubectl apply -k` does before it applies.
+
+    Raises:
+        ToolchainMissing: there is no go, or it failed.
+    """
+    return _built("kustomize", "sigs.k8s.io/kustomize/kustomize/v5")
+
+
+def compose() -> Path:
+    """The reader of Compose files that Docker uses.
+
+    Raises:
+        ToolchainMissing: there is no go, or it failed.
+    """
+    return _built("compose", "github.com/compose-spec/compose-go/v2/cmd")
+
+
+def systemd_analyze() -> Path:
+    """Systemd's own judge of units.
+
+    Raises:
+        ToolchainMissing: this machine has none.
+    """
+    return Path(tool("systemd-analyze", "systemd"))
+
+
 def module_folder(name: str, module: str) -> Path:
     """Where the sources of a module lie that the go.mod of `name` requires.
 

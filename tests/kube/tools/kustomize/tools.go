@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package tools names the programs that this module builds.
+package tools
+
+import _ "sigs.k8s.io/kustomize/kustomize/v5"
