@@ -116,7 +116,7 @@ def _copy_jars(cache: Path, target: Path) -> None:
 class KafkaBroker:
     """One node, broker and controller in one process; `start`, `stop`, `kill` and `start` again on the same data."""
 
-    def __init__(self, *, jars: Path, home: Path, node_id: int, block: ports.PortBlock) -> None:
+    def __init__(self, *, jars: str, home: Path, node_id: int, block: ports.PortBlock) -> None:
         self.node_id = node_id
         self.home = home
         self.data = home / "data"
@@ -194,16 +194,25 @@ class KafkaBroker:
         return _count_brokers(self.port) >= brokers
 
     def _java(self, *arguments: str) -> list[str]:
-        return ["java", *JVM_FLAGS, f"-Dkafka.logs.dir={self.home}", "-cp", f"{self._jars}/*", *arguments]
+        return ["java", *JVM_FLAGS, f"-Dkafka.logs.dir={self.home}", "-cp", self._jars, *arguments]
 
 
 class KafkaCluster:
-    """Brokers with the given node ids; every one is a voter of the controller quorum."""
+    """Brokers with the given node ids; every one is a voter of the controller quorum.
+
+    Args:
+        plugins: what is on the class path before the broker's jars.
+    """
 
     def __init__(
-        self, *, home: Path, node_ids: Sequence[int] = (3,), settings: Mapping[str, str] | None = None
+        self,
+        *,
+        home: Path,
+        node_ids: Sequence[int] = (3,),
+        settings: Mapping[str, str] | None = None,
+        plugins: Sequence[str] = (),
     ) -> None:
-        self._jars = libraries()
+        self._jars = ":".join((*plugins, f"{libraries()}/*"))
         self._home = home
         self._id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         self._blocks = {node_id: ports.reserve() for node_id in node_ids}
@@ -440,14 +449,16 @@ class KafkaCluster:
 
 
 @contextlib.contextmanager
-def running_cluster(home: Path, *, node_ids: Sequence[int] = (3,), **settings: str) -> Iterator[KafkaCluster]:
+def running_cluster(
+    home: Path, *, node_ids: Sequence[int] = (3,), plugins: Sequence[str] = (), **settings: str
+) -> Iterator[KafkaCluster]:
     """A cluster for the length of a `with` block.
 
     Raises:
         KafkaUnavailable: there is no Java, Maven or Kafka here.
     """
     names = {name.replace("_", "."): value for name, value in settings.items()}
-    cluster = KafkaCluster(home=home, node_ids=node_ids, settings=names)
+    cluster = KafkaCluster(home=home, node_ids=node_ids, settings=names, plugins=plugins)
     try:
         cluster.start()
         yield cluster
