@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from support import broker_schemas
 from support.capture import RawClient
+from support.kafka import KafkaCluster
 from support.proxy import ProxyProcess
 from support.requests import plain_frame
 from support.wait import eventually
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.broker
 
 FIND_COORDINATOR, HEARTBEAT = 10, 88
 LEAVING = -1
+COORDINATOR_LOADS = 14
 PARTITIONS = 4
 HERE = {"Host": "application.example", "Port": 8080}
 
@@ -33,6 +36,8 @@ class Member:
         self._epoch = 0
         self.tasks: list[int] = []
         self.endpoints: list[dict[str, Any]] = []
+        self.told: list[str] = []
+        """The distinct answers that did not ask for patience, in order, without the names that only this member has."""
 
     def beat(self, *, epoch: int | None = None) -> int:
         """One heartbeat; gives the error code, and keeps what the broker assigned and told."""
@@ -54,6 +59,9 @@ class Member:
             }
         )
         self._epoch = told["MemberEpoch"]
+        text = json.dumps(told).replace(self._id, "member").replace(self._topic, "topic")
+        if told["ErrorCode"] != COORDINATOR_LOADS and text not in self.told:
+            self.told.append(text)
         for task in told["ActiveTasks"] or ():
             self.tasks = sorted(task["Partitions"])
         self.endpoints = [
@@ -68,12 +76,9 @@ class Member:
         return broker_schemas.decode("response", HEARTBEAT, 0, answer)
 
 
-def test_a_streams_application_gets_its_tasks_and_its_own_address(
-    plain_proxy: ProxyProcess, make_topic: Callable[..., str]
-) -> None:
-    topic = make_topic("streamed", partitions=PARTITIONS)
-
-    with RawClient(plain_proxy.bootstrap) as client:
+def work(bootstrap: str, topic: str) -> Member:
+    """The life of an application: it joins, gets its tasks, and leaves."""
+    with RawClient(bootstrap) as client:
         member = Member(client, topic)
         # The first question for a coordinator makes the topic of groups.
         asked = encode("FindCoordinatorRequest", 4, {"CoordinatorKeys": [topic]})
@@ -84,8 +89,26 @@ def test_a_streams_application_gets_its_tasks_and_its_own_address(
             return len(member.tasks) == PARTITIONS and bool(member.endpoints)
 
         eventually(is_assigned, step_s=0.3, what="all tasks of the application")
-        left = member.beat(epoch=LEAVING)
+        assert member.beat(epoch=LEAVING) == 0
+    return member
+
+
+def test_a_streams_application_gets_its_tasks_and_its_own_address(
+    plain_proxy: ProxyProcess, make_topic: Callable[..., str]
+) -> None:
+    member = work(plain_proxy.bootstrap, make_topic("streamed", partitions=PARTITIONS))
 
     assert member.tasks == list(range(PARTITIONS))
     assert member.endpoints == [HERE]
-    assert left == 0
+
+
+def test_a_streams_application_is_told_the_same_as_directly(
+    plain_proxy: ProxyProcess, kafka: KafkaCluster, make_topic: Callable[..., str]
+) -> None:
+    direct, through = (
+        work(bootstrap, make_topic("streamed", partitions=PARTITIONS)).told
+        for bootstrap in (kafka.bootstrap, plain_proxy.bootstrap)
+    )
+
+    assert len(direct) > 2
+    assert through == direct

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections import defaultdict, deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
@@ -107,6 +108,7 @@ class Recorded:
         connection: counts the connections from 0.
         data: the frame with its size in front, as `RawClient.send` takes it.
         api_key, version: of the request; -1 in an answer.
+        seen_ns: when it passed, by a clock that all relays share.
     """
 
     connection: int
@@ -114,6 +116,7 @@ class Recorded:
     data: bytes
     api_key: int = -1
     version: int = -1
+    seen_ns: int = 0
 
 
 class Relay:
@@ -213,7 +216,14 @@ class Relay:
         api_key, version = struct.unpack_from(">hh", frame, 4) if direction == "request" else (-1, -1)
         with self._lock:
             self._frames.append(
-                Recorded(connection=number, direction=direction, data=frame, api_key=api_key, version=version)
+                Recorded(
+                    connection=number,
+                    direction=direction,
+                    data=frame,
+                    api_key=api_key,
+                    version=version,
+                    seen_ns=time.monotonic_ns(),
+                )
             )
 
 

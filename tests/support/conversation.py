@@ -3,18 +3,23 @@
 Two relays record a run: one where the client bootstraps, one where it is told that the only broker is. Both runs, the direct
 one and the one through a proxy, have this shape, so that a client that tells a bootstrap address from a broker's does so in both.
 
-Some of a run depends on the clock, with or without a proxy, and is left out of the comparison or weakened in it:
+Compared are the apis and versions that were asked for and where, every error code of their answers, the order in which they
+were asked for the first time on a connection, and the sequence of all requests of the run with the codes of their answers.
 
-- how often something is asked: fetches, heartbeats, metadata, commits. Compared is *what* is asked, and in which order the apis
-  are asked for the first time on a connection;
-- Metadata, FindCoordinator and Heartbeat are asked at any moment, over whichever connection is free, so they have no place in
-  an order. Of two apis that came in either order in one of the runs, the order means nothing;
-- answers that ask for patience (`PATIENCE`): a group that is rebalancing, a transaction whose end is still being written.
+Some of a run depends on the clock, with or without a proxy. Two tables say what, and why: `CLOCKED` are apis that are asked for at
+any moment and as often as it takes, so they have no place in the sequence; `TIMED` are codes that ask for patience, after which the
+same is asked once more. Beyond these:
+
+- requests in a row for one api are one entry of the sequence: how many batches some records become depends on the clock. So are
+  those for JoinGroup and SyncGroup: how many rounds a group needs depends on who comes first;
+- of two apis that came in either order on the connections of one of the runs, the order on connections means nothing;
+- a request that got no answer counts as one, and as unanswered if its api is not `CLOCKED`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import struct
 from collections import defaultdict
 from dataclasses import dataclass
@@ -28,23 +33,86 @@ if TYPE_CHECKING:
 
 PRODUCE, FETCH, API_VERSIONS = 0, 1, 18
 
-UNORDERED = frozenset({"Metadata", "FindCoordinator", "Heartbeat", "ConsumerGroupHeartbeat", "ShareGroupHeartbeat"})
-PATIENCE = frozenset({14, 15, 27, 51})
-"""COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, REBALANCE_IN_PROGRESS, CONCURRENT_TRANSACTIONS."""
+CLOCKED = {
+    "ApiVersions": "asked on each connection, and how many there are depends on when the older ones were closed",
+    "Metadata": "asked when it grows old, and until a topic that was just made is known",
+    "FindCoordinator": "asked by each part of a client that has not heard of it yet, and until there is a coordinator",
+    "Heartbeat": "asked every 300 ms",
+    "ConsumerGroupHeartbeat": "asked as often as the broker says",
+    "ShareGroupHeartbeat": "asked as often as the broker says",
+    "Fetch": "asked until what there is has come, and once more at the end, often without an answer before the client leaves",
+    "ShareFetch": "asked until what there is has come; it also carries acknowledgements that are ready by then",
+    "ListOffsets": "asked for as many partitions at once as are known to be assigned by then",
+    "OffsetFetch": "asked for as many partitions at once as are known to be assigned by then",
+}
+"""Apis whose requests the clock counts, and why."""
+
+_UNORDERED = CLOCKED.keys() - {"ApiVersions", "Fetch", "ShareFetch", "ListOffsets", "OffsetFetch"}
+"""Those that come over whichever connection is free, so that they have no order on one either."""
+
+_OF_GROUPS = ("JoinGroup", "SyncGroup", "OffsetFetch", "OffsetCommit")
+_OF_TRANSACTIONS = ("InitProducerId", "AddPartitionsToTxn", "AddOffsetsToTxn", "TxnOffsetCommit", "EndTxn", "Produce")
+_BY_THE_BROKER = ("ConsumerGroupHeartbeat", "ShareGroupHeartbeat")
+
+# code -> (apis, why)
+TIMED: dict[int, tuple[tuple[str, ...], str]] = {
+    14: (
+        (*_OF_GROUPS, *_BY_THE_BROKER, "InitProducerId"),
+        "COORDINATOR_LOAD_IN_PROGRESS: the broker has just become coordinator of this group or transactional id",
+    ),
+    15: (
+        ("FindCoordinator", *_BY_THE_BROKER),
+        "COORDINATOR_NOT_AVAILABLE: the first to ask has the topic of all groups or transactions made",
+    ),
+    27: (
+        ("Heartbeat", *_OF_GROUPS),
+        "REBALANCE_IN_PROGRESS: another member came or left since",
+    ),
+    51: (
+        _OF_TRANSACTIONS,
+        "CONCURRENT_TRANSACTIONS: the end of the transaction before is still being written",
+    ),
+}
+"""Codes after which a client asks the same once more, by the apis that have them."""
+
+_ROUND = {"JoinGroup": "a group's round", "SyncGroup": "a group's round"}
 
 Asked = tuple[str, int]
 """An api and a version."""
 
+Codes = frozenset[int] | None
+"""The error codes of an answer; None if none came."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A request and its answer; `at` is `bootstrap` or `broker`, the bodies are decoded by Kafka's schemas."""
+    """A request and its answer; the bodies are decoded by Kafka's schemas.
+
+    Attributes:
+        at: `bootstrap` or `broker`.
+        response: None if the connection ended first.
+        asked_ns: when the request passed.
+    """
 
     at: str
     connection: int
     asked: Asked
     request: dict[str, Any]
-    response: dict[str, Any]
+    response: dict[str, Any] | None
+    asked_ns: int = 0
+
+    @property
+    def codes(self) -> Codes:
+        """The error codes of the answer that do not depend on the clock; None if there was none."""
+        if self.response is None:
+            return None
+        timed = {code for code, (apis, _) in TIMED.items() if self.asked[0] in apis}
+        return frozenset(broker_schemas.error_codes(self.response)) - timed - {0}
+
+    @property
+    def is_put_off(self) -> bool:
+        """Whether the answer asks for patience and nothing else."""
+        return self.response is not None and not self.codes and any(broker_schemas.error_codes(self.response))
 
 
 class Conversation:
@@ -59,21 +127,31 @@ class Conversation:
 
     def places(self) -> set[tuple[str, Asked]]:
         """Where each api was asked: of the bootstrap address or of the broker."""
-        return {(exchange.at, exchange.asked) for exchange in self.exchanges if exchange.asked[0] not in UNORDERED}
+        return {(exchange.at, exchange.asked) for exchange in self.exchanges if exchange.asked[0] not in _UNORDERED}
 
-    def errors(self) -> dict[str, set[int]]:
-        """The error codes that the answers of each api had, by its name."""
-        found: dict[str, set[int]] = defaultdict(set)
-        for exchange in self.exchanges:
-            found[exchange.asked[0]] |= set(broker_schemas.error_codes(exchange.response)) - PATIENCE - {0}
-        return dict(found)
+    def answers(self) -> set[tuple[Asked, Codes]]:
+        """How each api was answered, at some time or other."""
+        return {
+            (exchange.asked, exchange.codes)
+            for exchange in self.exchanges
+            if not (exchange.asked[0] in CLOCKED and exchange.response is None)
+        }
+
+    def sequence(self) -> list[set[tuple[Asked, Codes]]]:
+        """All that was asked in the order of time, with the codes of the answers, save for what the clock decides."""
+        steady = [one for one in self.exchanges if one.asked[0] not in CLOCKED and not one.is_put_off]
+        in_time = sorted(steady, key=lambda exchange: exchange.asked_ns)
+        return [
+            {(exchange.asked, exchange.codes) for exchange in run}
+            for _, run in itertools.groupby(in_time, key=lambda one: _ROUND.get(one.asked[0], one.asked[0]))
+        ]
 
     def order(self) -> set[tuple[Asked, Asked]]:
         """Pairs of apis of which the first was asked before the second, at first, on some connection."""
         pairs: set[tuple[Asked, Asked]] = set()
         connections: dict[tuple[str, int], dict[Asked, None]] = defaultdict(dict)
         for exchange in self.exchanges:
-            if exchange.asked[0] not in UNORDERED:
+            if exchange.asked[0] not in _UNORDERED:
                 connections[exchange.at, exchange.connection].setdefault(exchange.asked)
         for first_asked in connections.values():
             names = list(first_asked)
@@ -84,7 +162,7 @@ class Conversation:
         """The distinct ApiVersions answers, in order of appearance, without the epoch of the features: it counts time."""
         found: list[dict[str, Any]] = []
         for exchange in self.exchanges:
-            if exchange.asked[0] == "ApiVersions":
+            if exchange.asked[0] == "ApiVersions" and exchange.response is not None:
                 offer = {name: value for name, value in exchange.response.items() if name != "FinalizedFeaturesEpoch"}
                 if offer not in found:
                     found.append(offer)
@@ -109,10 +187,11 @@ def differences(direct: Conversation, through: Conversation) -> dict[str, list[A
         "asked": direct.asked() ^ through.asked(),
         "places": direct.places() ^ through.places(),
         "order": (direct.order() - either) ^ (through.order() - either),
+        "answers": direct.answers() ^ through.answers(),
     }
-    told = {name: sorted(difference) for name, difference in found.items() if difference}
-    if direct.errors() != through.errors():
-        told["errors"] = [direct.errors(), through.errors()]
+    told = {name: sorted(difference, key=str) for name, difference in found.items() if difference}
+    if direct.sequence() != through.sequence():
+        told["sequence"] = [direct.sequence(), through.sequence()]
     return told
 
 
@@ -140,7 +219,7 @@ def recording(*, bootstrap: tuple[int, int], broker: tuple[int, int]) -> Iterato
 
 
 def _exchanges(at: str, relay: Relay) -> Iterator[Exchange]:
-    """Pairs the frames of each connection by their correlation id. An answer that never came is no exchange."""
+    """Pairs the frames of each connection by their correlation id."""
     waiting: dict[tuple[int, int], Any] = {}
     for frame in relay.frames:
         (correlation_id,) = struct.unpack_from(">i", frame.data, 8 if frame.direction == "request" else 4)
@@ -154,6 +233,16 @@ def _exchanges(at: str, relay: Relay) -> Iterator[Exchange]:
             asked=(broker_schemas.api_name(asked.api_key), asked.version),
             request=_request(asked),
             response=broker_schemas.decode("response", asked.api_key, asked.version, frame.data[4:]),
+            asked_ns=asked.seen_ns,
+        )
+    for (connection, _), asked in waiting.items():
+        yield Exchange(
+            at=at,
+            connection=connection,
+            asked=(broker_schemas.api_name(asked.api_key), asked.version),
+            request=_request(asked),
+            response=None,
+            asked_ns=asked.seen_ns,
         )
 
 

@@ -76,3 +76,12 @@ JAVA_TOOLS = {
 
 java_tool = JAVA_TOOLS[kafka.VERSION].run
 """Runs a tool of the broker's version, as `ConsoleTools.run` says."""
+
+
+def share_from_the_start(bootstrap: str, group: str) -> None:
+    """Has a share group begin at the start of its topics; without that it begins at their end."""
+    java_tool(
+        "kafka.admin.ConfigCommand",
+        *("--bootstrap-server", bootstrap, "--alter", "--entity-type", "groups", "--entity-name", group),
+        *("--add-config", "share.auto.offset.reset=earliest"),
+    )

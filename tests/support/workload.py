@@ -126,6 +126,33 @@ def steps(stem: str) -> dict[str, Step]:
     }
 
 
+def steps_of_newer_groups(stem: str, *, share: bool) -> dict[str, Step]:
+    """The same for groups whose members the broker assigns (KIP-848), and with `share` for share groups (KIP-932)."""
+    topic, group = f"{stem}-assigned", f"{stem}-assigned-group"
+    sent = [record(number, partition=number % PARTITIONS) for number in range(40)]
+    reading = {"topic": topic, "group": group, "protocol": "consumer"}
+    return {
+        "create": {"do": "create", "topics": [{"name": topic, "partitions": PARTITIONS, "config": {}}]},
+        "send": {
+            "do": "produce",
+            "topic": topic,
+            "records": sent,
+            "acks": "all",
+            "codec": "none",
+            "idempotent": False,
+            "linger": 20,
+        },
+        "read": {"do": "consume", "count": len(sent), "isolation": "read_uncommitted", **reading},
+        "rebalance": {"do": "rebalance", "partitions": PARTITIONS, **reading, "group": f"{stem}-assigned-members"},
+        **({"share": {"do": "share", "topic": topic, "group": share_group(stem), "count": len(sent)}} if share else {}),
+    }
+
+
+def share_group(stem: str) -> str:
+    """The share group of `steps_of_newer_groups`, for who sets where it begins."""
+    return f"{stem}-shared"
+
+
 def expected(node: int, address: str) -> dict[str, Any]:
     """What each step must give; `address` is where clients are told that the only broker, `node`, is."""
     placed: dict[int, list[Record]] = {partition: [] for partition in range(PARTITIONS)}

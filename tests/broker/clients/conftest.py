@@ -14,8 +14,9 @@ import pytest
 
 from support import ports, workload
 from support.conversation import Conversation, Recorder, recording
+from support.javatools import share_from_the_start
 from support.kafka import KafkaCluster
-from support.programs import PROGRAMS_BY_NAME, Program
+from support.programs import CONSUMER_PROTOCOL, PROGRAMS_BY_NAME, SHARE, Program
 from support.proxy import ProxyProcess
 from support.required import needed
 from support.rulefolder import IDLE_RULES
@@ -36,14 +37,25 @@ class Run:
     broker: str
 
 
-RunWorkload = Callable[[Program, str], Run]
+RunWorkload = Callable[..., Run]
+
+
+def _one_worker_each(*names: str) -> list[Any]:
+    """Client libraries as parameters; all tests of one run where its workload has been recorded."""
+    return [pytest.param(name, marks=pytest.mark.xdist_group(f"client-{name}")) for name in names]
+
+
+@pytest.fixture(params=_one_worker_each(*PROGRAMS_BY_NAME))
+def program(request: pytest.FixtureRequest, available: Callable[[str], Program]) -> Program:
+    """Each client library in turn, ready to run."""
+    return available(cast("str", request.param))
 
 
 @pytest.fixture(
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"client-{name}")) for name in PROGRAMS_BY_NAME]
+    params=_one_worker_each(*(name for name, known in PROGRAMS_BY_NAME.items() if CONSUMER_PROTOCOL in known.can))
 )
-def program(request: pytest.FixtureRequest, available: Callable[[str], Program]) -> Program:
-    """Each client library in turn, ready to run."""
+def newer_program(request: pytest.FixtureRequest, available: Callable[[str], Program]) -> Program:
+    """Each client library that has groups whose members the broker assigns, ready to run."""
     return available(cast("str", request.param))
 
 
@@ -62,7 +74,7 @@ def available() -> Callable[[str], Program]:
 
 @pytest.fixture(scope="session")
 def run_workload(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunWorkload]:
-    """Runs the workload, `direct` or `through` a proxy; each once, for all tests that look at it.
+    """Runs the workload, or that of the newer groups, `direct` or `through` a proxy; each once, for all tests that look at it.
 
     The proxy has no rule for its topics, and for some of the clients none that acts at produce, or none at fetch.
     """
@@ -81,7 +93,7 @@ def run_workload(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) 
         return recording(bootstrap=(shown_port, proxy.port), broker=(shown_port + 1 + node, proxy.port_of(node)))
 
     @cache
-    def run(program: Program, way: str) -> Run:
+    def run(program: Program, way: str, *, newer_groups: bool = False) -> Run:
         stem = f"{program.name}-{way}-{os.getpid()}-{next(_numbers)}"
         rules = _idle_rules(program)
         if way == "through" and (proxy.rules.path / "rules.yaml").read_text() != rules:
@@ -89,6 +101,10 @@ def run_workload(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) 
             proxy.rules.write(rules)
             proxy.start()
         steps = workload.steps(stem)
+        if newer_groups:
+            steps = workload.steps_of_newer_groups(stem, share=SHARE in program.can)
+        if "share" in steps:
+            share_from_the_start(kafka.bootstrap, workload.share_group(stem))
         create, rest = steps["create"], {name: step for name, step in steps.items() if name != "create"}
         with recorder(way) as wire:
             results = {"create": program.run(wire.bootstrap, [create])[0]}

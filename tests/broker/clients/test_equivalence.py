@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.conversation import differences
-from support.programs import Program
+from support.programs import SHARE, Program
 from wiremask.protocol.api import APIS, Mode
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(1200)]
@@ -42,6 +42,18 @@ def test_a_client_is_offered_what_the_broker_offers_save_for_apis_between_broker
 
     assert through.offers() == [_for_clients(offer) for offer in direct.offers()]
     assert any(offer["ApiKeys"] for offer in through.offers())
+
+
+def test_groups_whose_members_the_broker_assigns_and_share_groups_are_the_same_too(
+    newer_program: Program, run_workload: Callable[..., Any]
+) -> None:
+    direct, through = (run_workload(newer_program, way, newer_groups=True) for way in ("direct", "through"))
+
+    asked = {api for api, _ in through.conversation.asked()}
+    assert "ConsumerGroupHeartbeat" in asked
+    assert (SHARE in newer_program.can) == ({"ShareGroupHeartbeat", "ShareFetch", "ShareAcknowledge"} <= asked)
+    assert through.results == direct.results
+    assert differences(direct.conversation, through.conversation) == {}
 
 
 def _without_addresses(results: dict[str, Any], broker: str) -> dict[str, Any]:

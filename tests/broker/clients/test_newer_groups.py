@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.customers import customer
-from support.javatools import java_tool
+from support.javatools import share_from_the_start
 from support.kafka import KafkaCluster
 from support.programs import CONSUMER_PROTOCOL, PROGRAMS_BY_NAME, SHARE, Program
 from support.proxy import ProxyProcess
@@ -52,7 +52,7 @@ def test_members_of_a_share_group_read_masked_values_also_when_they_come_again(
     program = available(name)
     topic = make_topic("viewed")
     sent = [{**record(number), "value": customer(number).decode()} for number in range(COUNT)]
-    reads_from_the_start(masking_proxy.bootstrap, topic)
+    share_from_the_start(masking_proxy.bootstrap, topic)
 
     # Each record is released once and accepted when it is delivered again.
     _, shared = program.run(
@@ -66,15 +66,6 @@ def test_members_of_a_share_group_read_masked_values_also_when_they_come_again(
     assert shared == grouped
     assert stored == [as_read(item, offset=offset) for offset, item in enumerate(sent)]
     assert not {item["sha256"] for item in shared} & {item["sha256"] for item in stored}
-
-
-def reads_from_the_start(bootstrap: str, group: str) -> None:
-    """Share groups begin at the end of a topic, unless told otherwise."""
-    java_tool(
-        "kafka.admin.ConfigCommand",
-        *("--bootstrap-server", bootstrap, "--alter", "--entity-type", "groups", "--entity-name", group),
-        *("--add-config", "share.auto.offset.reset=earliest"),
-    )
 
 
 def _produce(topic: str, records: list[dict[str, Any]]) -> dict[str, Any]:
