@@ -53,12 +53,20 @@ static size_t whole_digits(const uint8_t *p, const uint8_t *end, uint8_t digits[
     return count;
 }
 
+/* Whether a JSON number may have thirteen digits before its point: it is that long, or it has an exponent. */
+static inline int is_long_number(const uint8_t *p, const uint8_t *end)
+{
+    if (end - p >= 13) return 1;
+    if (end - p < 4) return 0;
+    while (p < end && (*p | 0x20) != 'e') p++;
+    return p < end;
+}
+
 /* Whether a JSON number is that of a card. */
 static int is_card_number(const uint8_t *p, const uint8_t *end)
 {
     uint8_t digits[20];
-    if (end - p < 13 && (end - p < 4 || (memchr(p, 'e', (size_t)(end - p)) == NULL && memchr(p, 'E', (size_t)(end - p)) == NULL)))
-        return 0;
+    if (!is_long_number(p, end)) return 0;
     size_t count = whole_digits(p, end, digits);
     return count >= 13 && is_card(digits, count);
 }

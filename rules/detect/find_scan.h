@@ -222,6 +222,12 @@ static inline __attribute__((always_inline)) int find_in_block(
 #undef WANTS
 #undef BACK
 
+/* Whether nothing can be found in a text, told at a glance: most strings are short, and have no digit and no @. */
+static inline int is_barren(const uint8_t *text, size_t length, const uint8_t *readable)
+{
+    return length < 3 || (length < SECRET_BYTES && !has_digit_or_at(text, length, readable));
+}
+
 /* Adds what detectors of the set `wanted` find. `readable`: bytes before it may be read, also behind the text. A value
  * may be found twice. Returns -1 if there is no memory. */
 static int find_all(uint32_t wanted, subject_t *subject, const uint8_t *readable, finds_t *finds)
@@ -230,7 +236,7 @@ static int find_all(uint32_t wanted, subject_t *subject, const uint8_t *readable
     const uint8_t *const text = subject->text;
     block_t blocks[2];
     size_t key_end = 0;
-    if (length < 3 || (length < SECRET_BYTES && !has_digit_or_at(text, length, readable))) return 0;
+    if (is_barren(text, length, readable)) return 0;
     read_block(text, length < 64 ? length : 64, readable, blocks);
     if (find_in_block(wanted, subject, 0, blocks, NULL, &key_end, finds)) return -1;
     for (size_t base = 64; base < length; base += 64) {

@@ -100,10 +100,9 @@ static int goes_on(goes_on_t how, uint8_t c)
 /* The end of the credential that begins at `start`, or `start`. */
 static size_t credential_end(const subject_t *s, size_t start)
 {
-    uint8_t first = s->text[start];
-    for (size_t row = 0; row < COUNT(CREDENTIALS); row++) {
-        const credential_t *known = CREDENTIALS + row;
-        if ((uint8_t)known->prefix[0] != first) continue;
+    const credentials_t *const credentials = CREDENTIALS + s->text[start];
+    for (size_t row = 0; row < credentials->count; row++) {
+        const credential_t *known = credentials->rows + row;
         size_t length = strlen(known->prefix), i = start + length;
         if (!text_at(s, start, known->prefix, length)) continue;
         while (i < s->length && goes_on(known->goes_on, s->text[i])) i++;

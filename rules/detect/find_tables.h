@@ -83,7 +83,8 @@ typedef struct {
     uint16_t least, most; /* so many of these characters; all that there are if `most` is 0 */
 } credential_t;
 
-static const credential_t CREDENTIALS[] = {
+/* By the first character of the prefix. */
+static const credential_t CREDENTIALS_A[] = {
     {"ABIA", GOES_UPPER, 16, 16},        /* AWS, bearer token */
     {"ACCA", GOES_UPPER, 16, 16},        /* AWS, context-specific credential */
     {"AGE-SECRET-KEY-1", GOES_UPPER, 50, 0},
@@ -91,17 +92,33 @@ static const credential_t CREDENTIALS[] = {
     {"AKIA", GOES_UPPER, 16, 16},        /* AWS access key id */
     {"ASIA", GOES_UPPER, 16, 16},        /* AWS, temporary */
     {"ATATT3", GOES_TOKEN, 50, 0},       /* Atlassian */
+};
+static const credential_t CREDENTIALS_F[] = {
     {"FwoGZXIvYXdz", GOES_BASE64, 80, 0}, /* AWS session token */
+};
+static const credential_t CREDENTIALS_G[] = {
     {"GOCSPX-", GOES_TOKEN, 24, 0},      /* Google OAuth client secret */
+};
+static const credential_t CREDENTIALS_I[] = {
     {"IQoJb3JpZ2lu", GOES_BASE64, 80, 0}, /* AWS session token */
+};
+static const credential_t CREDENTIALS_N[] = {
     {"NRAK-", GOES_ALNUM, 24, 0},        /* New Relic */
+};
+static const credential_t CREDENTIALS_P[] = {
     {"PMAK-", GOES_TOKEN, 40, 0},        /* Postman */
+};
+static const credential_t CREDENTIALS_S[] = {
     {"SG.", GOES_DOTTED, 40, 0},         /* SendGrid */
     {"SK", GOES_HEX, 32, 32},            /* Twilio */
+};
+static const credential_t CREDENTIALS_LOWER_D[] = {
     {"dapi", GOES_HEX, 32, 32},          /* Databricks */
     {"doo_v1_", GOES_HEX, 64, 64},       /* DigitalOcean */
     {"dop_v1_", GOES_HEX, 64, 64},
     {"dor_v1_", GOES_HEX, 64, 64},
+};
+static const credential_t CREDENTIALS_LOWER_G[] = {
     {"ghp_", GOES_ALNUM, 36, 0},         /* GitHub */
     {"gho_", GOES_ALNUM, 36, 0},
     {"ghu_", GOES_ALNUM, 36, 0},
@@ -110,14 +127,26 @@ static const credential_t CREDENTIALS[] = {
     {"github_pat_", GOES_TOKEN, 40, 0},
     {"glpat-", GOES_TOKEN, 20, 0},       /* GitLab */
     {"glsa_", GOES_TOKEN, 32, 0},        /* Grafana */
+};
+static const credential_t CREDENTIALS_LOWER_H[] = {
     {"hf_", GOES_ALNUM, 30, 0},          /* Hugging Face */
     {"hvb.", GOES_TOKEN, 24, 0},         /* Vault */
     {"hvs.", GOES_TOKEN, 24, 0},
+};
+static const credential_t CREDENTIALS_LOWER_L[] = {
     {"lin_api_", GOES_ALNUM, 32, 0},     /* Linear */
+};
+static const credential_t CREDENTIALS_LOWER_N[] = {
     {"npm_", GOES_ALNUM, 36, 0},
+};
+static const credential_t CREDENTIALS_LOWER_P[] = {
     {"pypi-", GOES_TOKEN, 50, 0},
+};
+static const credential_t CREDENTIALS_LOWER_R[] = {
     {"rk_live_", GOES_ALNUM, 16, 0},     /* Stripe */
     {"rk_test_", GOES_ALNUM, 16, 0},
+};
+static const credential_t CREDENTIALS_LOWER_S[] = {
     {"shpat_", GOES_HEX, 32, 32},        /* Shopify */
     {"shpca_", GOES_HEX, 32, 32},
     {"shppa_", GOES_HEX, 32, 32},
@@ -129,7 +158,11 @@ static const credential_t CREDENTIALS[] = {
     {"sk_test_", GOES_ALNUM, 16, 0},
     {"sq0atp-", GOES_TOKEN, 20, 0},      /* Square */
     {"sq0csp-", GOES_TOKEN, 40, 0},
+};
+static const credential_t CREDENTIALS_LOWER_W[] = {
     {"whsec_", GOES_BASE64, 24, 0},      /* Stripe and Svix, webhooks */
+};
+static const credential_t CREDENTIALS_LOWER_X[] = {
     {"xapp-", GOES_TOKEN, 20, 0},        /* Slack */
     {"xoxa-", GOES_TOKEN, 20, 0},
     {"xoxb-", GOES_TOKEN, 20, 0},
@@ -137,9 +170,38 @@ static const credential_t CREDENTIALS[] = {
     {"xoxp-", GOES_TOKEN, 20, 0},
     {"xoxr-", GOES_TOKEN, 20, 0},
     {"xoxs-", GOES_TOKEN, 20, 0},
+};
+static const credential_t CREDENTIALS_LOWER_Y[] = {
     {"ya29.", GOES_TOKEN, 20, 0},        /* Google OAuth access token */
 };
 
+typedef struct {
+    const credential_t *rows;
+    size_t count;
+} credentials_t;
+
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
+#define ROWS(table) {table, COUNT(table)}
+static const credentials_t CREDENTIALS[256] = {
+    ['A'] = ROWS(CREDENTIALS_A),
+    ['F'] = ROWS(CREDENTIALS_F),
+    ['G'] = ROWS(CREDENTIALS_G),
+    ['I'] = ROWS(CREDENTIALS_I),
+    ['N'] = ROWS(CREDENTIALS_N),
+    ['P'] = ROWS(CREDENTIALS_P),
+    ['S'] = ROWS(CREDENTIALS_S),
+    ['d'] = ROWS(CREDENTIALS_LOWER_D),
+    ['g'] = ROWS(CREDENTIALS_LOWER_G),
+    ['h'] = ROWS(CREDENTIALS_LOWER_H),
+    ['l'] = ROWS(CREDENTIALS_LOWER_L),
+    ['n'] = ROWS(CREDENTIALS_LOWER_N),
+    ['p'] = ROWS(CREDENTIALS_LOWER_P),
+    ['r'] = ROWS(CREDENTIALS_LOWER_R),
+    ['s'] = ROWS(CREDENTIALS_LOWER_S),
+    ['w'] = ROWS(CREDENTIALS_LOWER_W),
+    ['x'] = ROWS(CREDENTIALS_LOWER_X),
+    ['y'] = ROWS(CREDENTIALS_LOWER_Y),
+};
+#undef ROWS
 
 #endif

@@ -118,4 +118,14 @@ static fault_t search_leaf(
     return leaf == LEAF_NUMBER ? search_number(walk, action, from, to) : FAULT_NONE;
 }
 
+/* Whether a search of a string or number surely finds nothing: then it is not begun. */
+static inline int skips_search(
+    const walk_t *walk, const action_t *action, leaf_t leaf, const uint8_t *from, const uint8_t *to, unsigned form)
+{
+    if (action->kind != MASK_SEARCH) return 0;
+    if (leaf == LEAF_NUMBER) return !is_long_number(from, to);
+    if (form & TEXT_ESCAPED || walk->program->searches[action->search].patterns) return 0;
+    return is_barren(from + 1, (size_t)(to - from) - 2, walk->end);
+}
+
 #endif

@@ -61,6 +61,7 @@ value: /* p is at the first byte of a value whose state is `state` */
         if (action == NULL) goto after;
         CHOOSE(LEAF_STRING, form);
         if (action->kind == MASK_DROP) goto drop;
+        if (skips_search(walk, action, LEAF_STRING, leaf, p, form)) goto after;
         fault = mask_leaf(walk, action, LEAF_STRING, leaf, p, form);
         if (UNLIKELY(fault)) return fault;
         goto after;
@@ -71,6 +72,7 @@ value: /* p is at the first byte of a value whose state is `state` */
         if (action == NULL) goto after;
         CHOOSE(LEAF_NUMBER, TEXT_PLAIN);
         if (action->kind == MASK_DROP) goto drop;
+        if (skips_search(walk, action, LEAF_NUMBER, leaf, p, TEXT_PLAIN)) goto after;
         fault = mask_leaf(walk, action, LEAF_NUMBER, leaf, p, TEXT_PLAIN);
         if (UNLIKELY(fault)) return fault;
         goto after;
