@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wiremask.rules.maskers.alphabets import put_back, take_out
 from wiremask.rules.maskers.prf import HALF_LIMIT_BYTES, ff1, half_bytes
 
 if TYPE_CHECKING:
@@ -50,12 +51,8 @@ class FpeMask:
     def __init__(self, mask: Fpe) -> None:
         self.takes_numbers = self.makes_text = mask.as_string
         self._fpe = mask
-        alphabet = mask.alphabet.encode("ascii")
-        self._lengths = range(fewest(len(alphabet)), most(len(alphabet)) + 1)
-        self._others = bytes(byte for byte in range(256) if byte not in alphabet)
-        self._members = frozenset(alphabet)
-        self._to_numerals = bytes.maketrans(alphabet, bytes(range(len(alphabet))))
-        self._to_text = bytes.maketrans(bytes(range(len(alphabet))), alphabet)
+        self._alphabet = mask.alphabet.encode("ascii")
+        self._least, self._most = fewest(len(self._alphabet)), most(len(self._alphabet))
 
     def mask(self, texts: Sequence[str], _: bytes, /) -> list[str | None]:
         """Encrypts each text: see Collected.mask."""
@@ -63,23 +60,7 @@ class FpeMask:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415
 
         first, last = self._fpe.keep_first, self._fpe.keep_last
-        written = [text.encode("utf-8", "surrogatepass") for text in texts]
-        # In UTF-8 what is beyond ASCII has no byte of an alphabet.
-        bare = [text.translate(None, self._others) for text in written]
-        chosen = [i for i, text in enumerate(bare) if len(text) - first - last in self._lengths]
-        tweaks = [bare[i][:first] + bare[i][len(bare[i]) - last :] for i in chosen]
-        hidden = [bare[i][first : len(bare[i]) - last].translate(self._to_numerals) for i in chosen]
+        places, hidden, kept = take_out(self._alphabet, texts, first, last, self._least, self._most)
         encryptor = Cipher(algorithms.AES(self._fpe.subkey), modes.ECB()).encryptor()  # noqa: S305 - FF1 is built of it
-        sealed = ff1(encryptor, len(self._fpe.alphabet), hidden, tweaks, decrypt=self._fpe.reveal)
-        masked: list[str | None] = [None] * len(texts)
-        for i, numerals in zip(chosen, sealed, strict=True):
-            text = bare[i][:first] + numerals.translate(self._to_text) + bare[i][len(bare[i]) - last :]
-            if len(text) < len(written[i]):
-                text = self._put_back(written[i], text)
-            masked[i] = text.decode("utf-8")
-        return masked
-
-    def _put_back(self, written: bytes, bare: bytes) -> bytes:
-        """The text with what stands between the characters of the alphabet."""
-        members = iter(bare)
-        return bytes([next(members) if byte in self._members else byte for byte in written])
+        sealed = ff1(encryptor, len(self._alphabet), hidden, kept, decrypt=self._fpe.reveal)
+        return put_back(self._alphabet, texts, first, places, sealed)

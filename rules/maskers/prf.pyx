@@ -190,17 +190,14 @@ cdef int set_up(encryptor, int radix, list numerals, list tweaks, value_t* value
             else:
                 value.b = value.b * radix + text[i]
                 value.modulus_v *= radix
-        fixed = (
-            b"\x01\x02\x01" + radix.to_bytes(3, "big") + b"\x0a" + bytes([value.u & 0xFF])
-            + length.to_bytes(4, "big") + len(tweak).to_bytes(4, "big")
-        )
         if not tweak:
             # The usual case: one block, the same for all values of a length.
-            if fixed not in heads:
-                heads[fixed] = encryptor.update(fixed)
-            memcpy(value.chained, PyBytes_AS_STRING(<bytes>heads[fixed]), BLOCK)
+            if length not in heads:
+                heads[length] = encryptor.update(first_block(radix, length, 0))
+            memcpy(value.chained, PyBytes_AS_STRING(<bytes>heads[length]), BLOCK)
         else:
-            fixed += tweak + bytes((BLOCK - (len(tweak) + value.half_bytes + 1) % BLOCK) % BLOCK)
+            fixed = first_block(radix, length, len(tweak)) + tweak
+            fixed += bytes((BLOCK - (len(tweak) + value.half_bytes + 1) % BLOCK) % BLOCK)
             # What follows in the last block: the round and the half.
             blocks = (len(fixed) + value.half_bytes + 1) // BLOCK
             memcpy(value.last, PyBytes_AS_STRING(fixed) + BLOCK * (blocks - 1), len(fixed) - BLOCK * (blocks - 1))
@@ -208,6 +205,13 @@ cdef int set_up(encryptor, int radix, list numerals, list tweaks, value_t* value
         value += 1
     chain(encryptor, pending, values)
     return 0
+
+
+cdef bytes first_block(int radix, uint32_t length, Py_ssize_t tweak_length):
+    return (
+        b"\x01\x02\x01" + radix.to_bytes(3, "big") + b"\x0a" + bytes([length // 2 & 0xFF])
+        + length.to_bytes(4, "big") + tweak_length.to_bytes(4, "big")
+    )
 
 
 cdef int chain(encryptor, list pending, value_t* values) except -1:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench import codecs, growth, kernel, latency, masks, process, report, scale, soak, wire
+from bench import codecs, detectors, growth, kernel, keyed, latency, masks, process, report, scale, soak, wire
 from bench.rows import Failed
 from bench.stage import KAFKA_PORT, Stage, Target, running_stage
 
@@ -74,6 +74,12 @@ def _kernel(run: Run) -> list[Row]:
     return table
 
 
+def _masks(run: Run) -> list[Row]:
+    return masks.measure(rounds=1 if run.smoke else 5, progress=run.tell) + keyed.measure(
+        rounds=1 if run.smoke else 9, progress=run.tell
+    )
+
+
 def _wire(run: Run) -> list[Row]:
     loads, rounds = (wire.SMOKE, wire.SMOKE_ROUNDS) if run.smoke else (wire.FULL, wire.FULL_ROUNDS)
     results, failed = wire.measure(run.stage, loads=loads, rounds=rounds, progress=run.tell)
@@ -99,7 +105,8 @@ PARTS: dict[str, Callable[[Run], list[Row]]] = {
     "kernel": _kernel,
     "growth": lambda run: growth.measure(rounds=1 if run.smoke else 9, progress=run.tell),
     "codecs": lambda run: codecs.measure(rounds=1 if run.smoke else 9, progress=run.tell),
-    "masks": lambda run: masks.measure(rounds=1 if run.smoke else 5, progress=run.tell),
+    "masks": _masks,
+    "detectors": lambda run: detectors.measure(rounds=1 if run.smoke else 9, progress=run.tell),
     "wire": _wire,
     "latency": _latency,
     "scale": _scale,

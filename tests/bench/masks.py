@@ -56,11 +56,11 @@ def examples() -> dict[str, tuple[str, Any]]:
 
 def measure(*, rounds: int, at_least_s: float = 0.02, progress: Callable[[str], None] = lambda _: None) -> list[Row]:
     """One row for each mask; the ratio is the batch with the mask by the batch without."""
-    nothing = _compile("mask: redact\n", path="$.absent")
+    nothing = compile_mask("mask: redact\n", path="$.absent")
     table = []
     for name, (mask, document) in examples().items():
         progress(name)
-        plan = _compile(mask)
+        plan = compile_mask(mask)
         batch = kernel.build_batch([json.dumps(document, default=str).encode()] * VALUES)
         bare, masked = [], []
         for _ in range(rounds):
@@ -84,7 +84,8 @@ def measure(*, rounds: int, at_least_s: float = 0.02, progress: Callable[[str], 
     return table
 
 
-def _compile(mask: str, *, path: str = "$.v") -> TopicPlan:
+def compile_mask(mask: str, *, path: str = "$.v") -> TopicPlan:
+    """The plan of a rule with one mask, `mask: ...`, on what the path selects."""
     (key,) = _KEY.findall(README.read_text(encoding="utf-8"))[:1]
     text = _AROUND.replace("$.v", path) + indent(mask, " " * 10)
     plan = compile_ruleset({"bench.yaml": text}, lambda _: key).match("bench", "produce")

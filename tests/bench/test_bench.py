@@ -17,7 +17,22 @@ import pytest
 from aiokafka.record import default_records
 
 from bench import __main__ as command
-from bench import codecs, haproxy, kernel, latency, masks, records, report, rows, scale, stage, traffic, wire
+from bench import (
+    codecs,
+    detectors,
+    haproxy,
+    kernel,
+    keyed,
+    latency,
+    masks,
+    records,
+    report,
+    rows,
+    scale,
+    stage,
+    traffic,
+    wire,
+)
 from bench.stats import spread
 from support import ports
 from support.wait import eventually
@@ -26,6 +41,7 @@ from wiremask.protocol.batch import Batch
 from wiremask.protocol.compression import Codec
 from wiremask.proxy.budget import Budget
 from wiremask.proxy.masking import Work, mask_produced
+from wiremask.rules.detect.detectors import DETECTORS
 
 RELAY = Path(kernel.__file__).with_name("relay.py")
 
@@ -196,6 +212,40 @@ def test_every_mask_of_the_reference_is_measured() -> None:
 
     assert {row.name for row in table} == set(masks.examples())
     assert {"redact", "{partial: {keepLast: 4}}"} <= set(masks.examples())
+
+
+def test_keyed_masks_are_measured_next_to_libffx() -> None:
+    table = keyed.measure(rounds=1, at_least_s=0.001)
+
+    assert {row.name for row in table if row.to == "3 us a value"} == set(keyed.CASES)
+    assert sum(row.name.startswith("libffx") for row in table) == len(keyed.BESIDE_LIBFFX)
+
+
+def test_detectors_are_measured_with_a_hit_and_without() -> None:
+    table = detectors.measure(rounds=1, at_least_s=0.001)
+
+    assert {row.name for row in table} == {f"{name}, {what}" for name in DETECTORS for what in ("a hit", "no hit")} | {
+        "all detectors, no hit"
+    }
+
+
+def test_records_without_a_hit_have_none_and_are_as_long() -> None:
+    values = [detectors.without_finds(value) for value in records.values(300)]
+
+    outcome = detectors.detecting(DETECTORS).mask(*detectors.lay_out(values))
+
+    assert outcome.changed == 0
+    assert {len(value) for value in values} == {records.VALUE_BYTES}
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_each_detector_is_measured_with_a_text_that_it_finds_next_to_plain_words(name: str) -> None:
+    values = [json.dumps({"note": text}).encode() for text in (detectors.HITS[name], detectors.WORDS)]
+
+    outcome = detectors.detecting((name,)).mask(*detectors.lay_out(values))
+
+    assert outcome.changed == 1
+    assert outcome.spans[2] < 0
 
 
 @pytest.mark.parametrize("codec", [Codec.GZIP, Codec.SNAPPY, Codec.LZ4, Codec.ZSTD], ids=lambda codec: codec.name)
