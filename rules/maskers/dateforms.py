@@ -88,9 +88,9 @@ def read_plain(text: str) -> date | None:
         return None
 
 
-def read_moment(text: str) -> date | None:
-    """The date of a text such as 2024-05-17T10:30:00Z; None for anything else, also if it is a date."""
-    return None if _CLOCK.fullmatch(text, _PLAIN) is None else read_plain(text[:_PLAIN])
+def match_clock(text: str, start: int) -> re.Match[str] | None:
+    """What `text[start:]` is as a time of day with what may follow a date, T10:30:00Z; None for anything else."""
+    return _CLOCK.fullmatch(text, start)
 
 
 class DateForms:

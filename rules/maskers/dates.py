@@ -10,7 +10,8 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
 from wiremask.rules.kernel.collected import NUMBER, BySubject
-from wiremask.rules.maskers.dateforms import DateForms, read_moment, read_plain
+from wiremask.rules.maskers.dateforms import DateForms, match_clock, read_plain
+from wiremask.rules.maskers.days import shift_dates
 from wiremask.rules.maskers.numeric import read_decimal, write_decimal
 from wiremask.rules.maskers.prf import hmac_texts
 
@@ -89,11 +90,16 @@ class DateShiftMask(BySubject):
         """Shifts each date: see BySubject.mask_by. A date is not taken if its value has not one subject."""
         known = sorted({subject for subject in subjects if subject is not None})
         digests = hmac_texts(self._shift.subkey, known)
-        days = {subject: self._days(digests[32 * at : 32 * at + 32]) for at, subject in enumerate(known)}
-        return [
-            None if subject is None else self._move(text, kind, days[subject])
-            for text, kind, subject in zip(texts, kinds, subjects, strict=True)
-        ]
+        by_subject = {subject: self._days(digests[32 * at : 32 * at + 32]) for at, subject in enumerate(known)}
+        days = [None if subject is None else by_subject[subject] for subject in subjects]
+        if self._has_custom_form:
+            moved: list[str | None] = [None] * len(texts)
+            left = [place for place, shift in enumerate(days) if shift is not None]
+        else:
+            moved, left = shift_dates(texts, days, match_clock)
+        for place in left:
+            moved[place] = self._move(texts[place], kinds[place], days[place] or 0)
+        return moved
 
     def mask(self, texts: Sequence[str], _: bytes, /) -> list[str | None]:
         """Takes nothing: there is no subject."""
@@ -110,7 +116,7 @@ class DateShiftMask(BySubject):
             if number is None or abs(number) > _NUMBER_LIMIT:
                 return None
             return write_decimal(number + days * self._day)
-        plain = None if self._has_custom_form else read_plain(text) or read_moment(text)
+        plain = None if self._has_custom_form else read_plain(text)
         found = None if plain is not None else self._forms.read(text)
         if found is not None and found.month is not None and found.day is not None:
             plain = date(found.year, found.month, found.day)
@@ -121,7 +127,7 @@ class DateShiftMask(BySubject):
         except OverflowError:
             return None
         if found is None:
-            return moved.isoformat() + text[len("2024-05-17") :]
+            return moved.isoformat()
         return found.rewritten(moved.year, moved.month, moved.day, keeps_time=True)
 
 

@@ -14,6 +14,7 @@ from wiremask.rules.kernel.automaton import Selection
 from wiremask.rules.kernel.jsonmask import JsonMasker
 from wiremask.rules.maskers.dateforms import DateForms, FormInvalid, compile_form
 from wiremask.rules.maskers.dates import DateMask, DateShiftMask
+from wiremask.rules.maskers.days import shift_dates
 from wiremask.rules.model.masks import Date, DatePrecision, DateShift
 from wiremask.rules.model.selector import read_path
 
@@ -203,3 +204,46 @@ def test_each_value_of_a_batch_has_its_own_subject(value: dict[str, object], mov
 def test_iso_forms_are_those_without_a_custom_one() -> None:
     assert DateForms().read("2024-05-17") is not None
     assert DateForms("%d.%m.%Y").read("2024-05-17") is None
+
+
+def shifted(text: str, days: int) -> str | None:
+    try:
+        return (date.fromisoformat(text) + timedelta(days=days)).isoformat()
+    except (ValueError, OverflowError):
+        return None
+
+
+@given(
+    st.dates() | st.dates(date(1890, 1, 1), date(2110, 1, 1)),
+    st.integers(-4_000_000, 4_000_000) | st.integers(-400, 400),
+)
+@settings(max_examples=300)
+def test_date_moves_as_the_library_moves_it(day: date, by: int) -> None:
+    text = day.isoformat()
+
+    assert shift_dates([text], [by], lambda *_: None) == ([shifted(text, by)], [])
+
+
+@given(st.from_regex(r"[0-9]{4}[-/][0-9]{2}[-.][0-9]{2}", fullmatch=True) | st.text("0123456789-é", max_size=70))
+@settings(max_examples=300)
+def test_what_is_no_date_alone_is_left(text: str) -> None:
+    moved, left = shift_dates([text, text], [1, None], lambda *_: None)
+
+    try:
+        assert len(text) == 10
+        date.fromisoformat(text)
+    except (AssertionError, ValueError):
+        assert (moved, left) == ([None, None], [0])
+    else:
+        assert (moved, left) == ([shifted(text, 1), None], [])
+
+
+@given(moments, st.sampled_from(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S.%f+05:30", "%Y-%m-%dT25"]))
+@settings(max_examples=200)
+def test_time_of_day_stays_when_its_date_moves(moment: datetime, form: str) -> None:
+    mask = DateShiftMask(DateShift(subkey=b"k" * 32, within=30, subject=read_path("$.id"), subject_text="$.id"))
+    text = moment.strftime(form)
+
+    whole, alone = mask.mask_by([text, text[:10]], b"ss", ["p-1", "p-1"])
+
+    assert whole == (None if form.endswith("25") or alone is None else alone + text[10:])
