@@ -1,6 +1,7 @@
 """Answers for a ConfigMap of rules: what `wiremask check` refuses, `kubectl apply` refuses, with file, line and column.
 
-So is a change that masks less, as a reload would refuse it, unless the rules allow that step (`stepdown.py`).
+So is a change that masks less, as a reload would refuse it, unless the rules allow that step (`stepdown.py`). What
+`wiremask check` only warns of, `kubectl apply` shows as warnings too.
 
 The keys that the rules name lie in Secrets that this process may not read. Stand-ins take their place, so all is
 checked but tests whose result hangs on a key.
@@ -17,6 +18,7 @@ from wiremask.proxy.stepdown import Ruleset, Step, take_step
 from wiremask.proxy.webhook.review import Allowed, Answer, Json, Question, Refused
 from wiremask.rules import RuleSetInvalid, compile_ruleset
 from wiremask.rules.language.ruleset import digest_of
+from wiremask.rules.review.findings import find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 LABEL = "wiremask.dev/rules"
 SHOWN_FAULTS = 20
-"""How many faults a refusal shows; the rest are counted."""
+"""How many faults a refusal shows, the rest being counted; and how many warnings a yes has."""
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -54,15 +56,17 @@ def validate(question: Question, *, json_depth: int) -> Answer:
     if not texts:
         return Refused(message="the ConfigMap holds no *.yaml or *.yml file; put a rule file there")
     try:
-        _, untested = compile_without_keys(texts, json_depth=json_depth)
+        plan, untested = compile_without_keys(texts, json_depth=json_depth)
     except RuleSetInvalid as invalid:
         return Refused(message=f"the rules are invalid:\n{_listed(invalid.errors)}")
     step = _step(rule_texts(question.old), texts)
     if step.is_refused:
         weaker = step.refusal(Path(question.object["metadata"]["name"])).errors
         return Refused(message=f"the rules mask less than those that they replace:\n{_listed(weaker)}")
-    undecided = [f"{fault} (not decided: this test needs the key)" for fault in untested]
-    return Allowed(warnings=(*undecided, *(f"{change} (allowed by allowWeaker)" for change in step.weaker)))
+    warnings = [f"{fault} (not decided: this test needs the key)" for fault in untested]
+    warnings += [f"{change} (allowed by allowWeaker)" for change in step.weaker]
+    warnings += [f"{one.file}:{one.line}:{one.column}: {one.message}" for one in find(plan) if one.kind == "warning"]
+    return Allowed(warnings=tuple(warnings[:SHOWN_FAULTS]))
 
 
 def _step(before: dict[str, str], after: dict[str, str]) -> Step:

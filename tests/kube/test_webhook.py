@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.chart import one
-from support.installation import Installation, namespace
+from support.installation import PLATFORM, Installation, namespace
 from support.kubernetes import ApiServer, Refusal
 from support.otherwebhook import adding_a_container
 from support.rulefolder import rule, ruleset
@@ -311,6 +311,13 @@ def test_webhook_that_is_down_means_refused_in_its_scope_and_nothing_outside(api
         api.create(rules_map("shop", "late"))
 
     assert "initContainers" not in api.create(pod("late", "outside"))["spec"]
+
+
+@pytest.mark.usefixtures("webhook_down")
+def test_webhook_that_is_down_cannot_keep_itself_from_starting(api: ApiServer) -> None:
+    api.patch(api.ask("GET", f"/api/v1/namespaces/{PLATFORM}"), {"metadata": {"labels": INJECT}})
+
+    assert "initContainers" not in api.create(pod("webhook-1", PLATFORM))["spec"]
 
 
 def with_rules(config_map: Json, text: str) -> Json:

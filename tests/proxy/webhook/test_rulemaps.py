@@ -40,6 +40,18 @@ def test_fault_is_told_with_file_line_and_column() -> None:
     assert f"rules.yaml:{line}:{column}: " in refused.message
 
 
+def test_what_check_warns_of_is_a_warning_here_too() -> None:
+    hidden = ruleset(
+        rule("all", "customers", {"$..ssn": "redact"}),
+        rule("never", "customers", {"$.ssn": {"partial": {"keepLast": 4}}}),
+    )
+
+    allowed = answer(config_map({"a.yaml": hidden}))
+
+    assert isinstance(allowed, Allowed)
+    assert [warning.split(":")[0] for warning in allowed.warnings] == ["a.yaml"]
+
+
 def test_many_faults_are_counted() -> None:
     rules = ruleset(*(rule(f"r{n}", "t", {"$[": "redact"}) for n in range(SHOWN_FAULTS + 3)))
 
