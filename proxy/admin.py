@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 import h11
+from pydantic import Field
 
 from wiremask.proxy.address import Address, AddressField
 from wiremask.proxy.log import logger
@@ -43,6 +44,9 @@ class AdminConfig(Section):
 
     address: AddressField = Address("127.0.0.1", 9464)
     """Where probes and metrics are served; port 0 takes a free one."""
+
+    principals: int = Field(default=0, ge=0, le=1000)
+    """How many principals the metric `wiremask_principal_connections` names; with 0 no metric names any."""
 
 
 class AdminServer:

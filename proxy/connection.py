@@ -123,6 +123,11 @@ class Connection:
             leg.on_end = self._leg_ended
         self.client.hold(CONNECTING)
 
+    @property
+    def principal(self) -> str | None:
+        """Who the client is; None where that is not known, or not yet."""
+        return self._session.identity.principal
+
     # The client's way in; `entrance` calls these.
 
     def admit(self, address: str | None) -> bool:

@@ -1,7 +1,7 @@
 """Every metric of the process, in one place, so that a dashboard's author reads one file.
 
-Labels are bounded: names of rules, apis and reasons, never a client id, principal, topic or value. The data
-path adds to them once a frame, not once a record.
+Labels are bounded: names of rules, apis and reasons, never a client id, topic or value, and a principal only in the one
+metric that an operator asks for (`principals.py`). The data path adds to them once a frame, not once a record.
 """
 
 from __future__ import annotations

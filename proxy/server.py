@@ -22,6 +22,7 @@ from wiremask.proxy.health import Health
 from wiremask.proxy.listener import Listener
 from wiremask.proxy.log import logger, on_loop_exception
 from wiremask.proxy.pipeline import Pipeline
+from wiremask.proxy.principals import PrincipalConnections
 from wiremask.proxy.probe import Probe
 from wiremask.proxy.reload import RuleSource
 from wiremask.proxy.reloadedfiles import ReloadedFiles
@@ -100,6 +101,8 @@ async def _serve(config: Config) -> int:
             budget=Budget(config.limits.buffered_bytes),
             open=set(),
         )
+        if config.admin.principals:
+            PrincipalConnections(shared.open, limit=config.admin.principals)
         stop = _stop_signal()
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(on_loop_exception)
