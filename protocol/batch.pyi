@@ -73,6 +73,8 @@ class Batch:
     @property
     def header_count(self) -> int: ...
     @property
+    def most_headers(self) -> int: ...
+    @property
     def headers(self) -> array[int]: ...
     def rebuild(
         self,
@@ -82,4 +84,5 @@ class Batch:
         headers: tuple[Buffer, array[int]] | None = None,
         omitted: Buffer | None = None,
         level: int | None = None,
+        limit_bytes: int = ...,
     ) -> bytes: ...

@@ -281,6 +281,7 @@ cdef struct Walk:
     int32_t *keys  # out: two ints a record
     int32_t *values
     Headers headers  # out: only the count
+    int64_t most_headers  # out: of one record
     int32_t index  # out: the record at fault
 
 
@@ -289,6 +290,7 @@ cdef Fault walk_records(Walk *walk) noexcept nogil:
     cdef const uint8_t *at = walk.section
     cdef const uint8_t *end = walk.section + walk.size
     cdef int32_t last = -1
+    cdef int64_t before
     cdef Record record
     cdef Fault fault
     for walk.index in range(walk.count):
@@ -301,9 +303,12 @@ cdef Fault walk_records(Walk *walk) noexcept nogil:
         elif record.offset_delta <= last or record.offset_delta > walk.last_offset_delta:
             return BAD_OFFSET
         last = record.offset_delta
+        before = walk.headers.count
         fault = read_headers(&record, walk.section, walk.index, &walk.headers)
         if fault != SOUND:
             return fault
+        if walk.headers.count - before > walk.most_headers:
+            walk.most_headers = walk.headers.count - before
         walk.keys[2 * walk.index] = <int32_t>(record.key - walk.section)
         walk.keys[2 * walk.index + 1] = record.key_size
         walk.values[2 * walk.index] = <int32_t>(record.value - walk.section)
@@ -345,6 +350,7 @@ cdef class Batch:
     cdef array.array _headers
     cdef const uint8_t[::1] _bytes  # of section
     cdef Py_ssize_t _header_count
+    cdef Py_ssize_t _most_headers
     cdef bint _xerial
     cdef uint8_t _head[HEADER_SIZE]
 
@@ -428,10 +434,12 @@ cdef class Batch:
         walk.keys = <int32_t *>self.keys.data.as_ints
         walk.values = <int32_t *>self.values.data.as_ints
         walk.headers = Headers(0, 0, NULL)
+        walk.most_headers = 0
         walk.index = 0
         with nogil:
             fault = walk_records(&walk)
         self._header_count = walk.headers.count
+        self._most_headers = walk.most_headers
         if fault == SOUND:
             return
         if fault == TRAILING_IN_SECTION:
@@ -444,6 +452,11 @@ cdef class Batch:
     def header_count(self):
         """Headers of all records together: what `headers` would list."""
         return self._header_count
+
+    @property
+    def most_headers(self):
+        """The most headers that one record has."""
+        return self._most_headers
 
     @property
     def headers(self):
@@ -463,7 +476,9 @@ cdef class Batch:
             self._headers = made
         return self._headers
 
-    def rebuild(self, *, keys=None, values=None, headers=None, omitted=None, level=None):
+    def rebuild(
+        self, *, keys=None, values=None, headers=None, omitted=None, level=None, int32_t limit_bytes=INT32_MAX
+    ):
         """Makes the same batch with other keys, values or headers, or with fewer records.
 
         All else stays as it is to the last byte, before compression: offsets and their gaps, timestamps, epochs,
@@ -479,12 +494,13 @@ cdef class Batch:
                 the header out.
             omitted: a byte a record, not 0 for one that is left out, whatever replaces its parts. None keeps all.
             level: of the codec; None is Kafka's default.
+            limit_bytes: the most that the records may come to, before compression; found out before memory is taken.
 
         Returns:
             The bytes of the batch.
 
         Raises:
-            DecompressedTooLarge: the records or the batch outgrew 2 GiB.
+            DecompressedTooLarge: the records outgrew `limit_bytes`, or the batch 2 GiB.
             ValueError: spans of another number than the records or headers, or that lead out of their arena.
         """
         cdef const uint8_t[::1] key_arena, value_arena, header_arena
@@ -526,7 +542,7 @@ cdef class Batch:
 
         with nogil:
             fault = measure_section(&splice)
-        if fault == SOUND and splice.needed > INT32_MAX - HEADER_SIZE:
+        if fault == SOUND and splice.needed > min(limit_bytes, INT32_MAX - HEADER_SIZE):
             fault = OUTGROWN
         raise_splice_fault(fault)
         cdef bint is_emptied = count != 0 and splice.kept == 0
@@ -579,7 +595,7 @@ cdef int raise_splice_fault(Fault fault) except -1:
     if fault == SOUND:
         return 0
     if fault == OUTGROWN:
-        raise DecompressedTooLarge("a rebuilt section beyond 2 GiB")
+        raise DecompressedTooLarge("a rebuilt section beyond its limit")
     if fault == BAD_REPLACEMENT:
         raise ValueError("a replacement that leads out of its arena")
     raise RuntimeError("a batch was written to after it was read")

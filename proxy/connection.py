@@ -438,6 +438,7 @@ class Connection:
             charge=partial(self._shared.budget.charge, owner=self, is_at_work=True),
             ratio=self._limits.expansion_ratio,
             records=self._limits.records_per_batch,
+            headers=self._limits.headers_per_record,
             output_bytes=self._limits.frame_bytes,
         )
 

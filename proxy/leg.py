@@ -227,6 +227,8 @@ class Leg(asyncio.BufferedProtocol):
         """Stops reading until every reason is released."""
         if not self._holds and self.is_open:
             self.transport.pause_reading()
+        if reason not in self._holds:
+            metrics.holds.counts[reason] += 1
         self._holds.add(reason)
 
     def release(self, reason: str) -> None:

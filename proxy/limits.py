@@ -6,6 +6,9 @@ from pydantic import Field
 
 from wiremask.proxy.model import Section
 
+WORKER_THREADS = 2
+"""How many frames are masked at a time beside the event loop."""
+
 
 class LimitsConfig(Section):
     """Section `limits`: sizes are bytes, times are seconds."""
@@ -24,6 +27,9 @@ class LimitsConfig(Section):
 
     records_per_batch: int = Field(default=1_000_000, ge=1)
     """The most records of one batch that a rule covers; their places take memory that no other limit counts."""
+
+    headers_per_record: int = Field(default=10_000, ge=1)
+    """The most headers of one record that a rule for headers looks at; producers send a few."""
 
     stalled_seconds: float = Field(default=30, gt=0)
     """How long a connection may hold memory without moving 64 KiB while others wait for it."""
@@ -58,3 +64,8 @@ class LimitsConfig(Section):
 
     drain_seconds: float = Field(default=20, gt=0)
     """From SIGTERM until connections with requests in flight are cut."""
+
+    @property
+    def most_bytes(self) -> int:
+        """What frames may take at most, hostile ones: see "Memory" in ARCHITECTURE.md."""
+        return self.buffered_bytes + WORKER_THREADS * (self.frame_bytes + 5 * self.decompressed_bytes)

@@ -91,6 +91,7 @@ class Work:
         charge: takes account of memory until the claim that it gives is released.
         ratio: how many times its own size a section may expand to, once that is beyond RATIO_FREE_BYTES.
         records: the most that a batch may have.
+        headers: the most that one of its records may have, where a rule looks at them.
         output_bytes: what all records of the frame may be masked to.
 
     Attributes:
@@ -105,6 +106,7 @@ class Work:
         "_expanded_bytes",
         "_observed",
         "enough_bytes",
+        "headers",
         "is_final",
         "limit_bytes",
         "made_bytes",
@@ -121,12 +123,14 @@ class Work:
         charge: Callable[[int], Claim],
         ratio: int = 1_000,
         records: int = 1_000_000,
+        headers: int = 10_000,
         output_bytes: int = 2**31 - 1,
     ) -> None:
         self.limit_bytes = limit_bytes
         self.is_final = is_final
         self.ratio = ratio
         self.records = records
+        self.headers = headers
         self.output_bytes = output_bytes
         self.made_bytes = 0
         self.enough_bytes: int | None = None
@@ -265,8 +269,8 @@ def _mask_batch(
     reserved = work.reserve(limit_bytes) if header.codec else None
     try:
         batch = Batch.read(records, span.start, span.end, limit_bytes=limit_bytes, dense_offsets=plan.at == "produce")
-        if plan.masks_headers and batch.header_count > HEADERS_LIMIT:
-            raise TooManyHeaders(f"a batch of {batch.header_count} headers, of which a rule takes {HEADERS_LIMIT}")
+        if plan.masks_headers:
+            _check_headers(batch, work)
         return _mask(batch, original, plan, work, reserved)
     except DecompressedTooLarge:
         if work.is_final or limit_bytes < work.limit_bytes:
@@ -280,6 +284,15 @@ def _mask_batch(
 def _check_count(header: BatchHeader, work: Work) -> None:
     if header.count > work.records:
         raise TooManyRecords(f"a batch of {header.count} records, of which limits.recordsPerBatch takes {work.records}")
+
+
+def _check_headers(batch: Batch, work: Work) -> None:
+    if batch.most_headers > work.headers:
+        raise TooManyHeaders(
+            f"a record of {batch.most_headers} headers, of which limits.headersPerRecord takes {work.headers}"
+        )
+    if batch.header_count > HEADERS_LIMIT:
+        raise TooManyHeaders(f"a batch of {batch.header_count} headers, of which a rule takes {HEADERS_LIMIT}")
 
 
 def _mask_sets(
@@ -317,12 +330,13 @@ def _mask(
         failures = outcome.failures
         if failures and plan.at == "produce":
             raise RecordsRefused(failures, plan)
-        return _rebuild(batch, outcome, [failure.index for _, failure in failures])
+        most_bytes = work.limit_bytes if work.is_final and reserved is not None else work.output_bytes
+        return _rebuild(batch, outcome, [failure.index for _, failure in failures], most_bytes)
     except MaskedTooLarge as error:
         raise DecompressedTooLarge(str(error)) from error
 
 
-def _rebuild(batch: Batch | MessageSet, outcome: RecordsOutcome, left_out: Sequence[int]) -> bytes:
+def _rebuild(batch: Batch | MessageSet, outcome: RecordsOutcome, left_out: Sequence[int], most_bytes: int) -> bytes:
     """The batch with its masked parts, and without the records at some places."""
     values = None if outcome.value is None else (outcome.value.values, outcome.value.spans)
     keys = None if outcome.key is None else (outcome.key.values, outcome.key.spans)
@@ -332,7 +346,9 @@ def _rebuild(batch: Batch | MessageSet, outcome: RecordsOutcome, left_out: Seque
     omitted = bytearray(batch.header.count)
     for index in left_out:
         omitted[index] = True
-    return batch.rebuild(keys=keys, values=values, headers=headers, omitted=omitted if left_out else None)
+    return batch.rebuild(
+        keys=keys, values=values, headers=headers, omitted=omitted if left_out else None, limit_bytes=most_bytes
+    )
 
 
 def _explain(part: PartName, failure: Failure, plan: TopicPlan) -> str:

@@ -54,6 +54,9 @@ nodes_outside_range = counter(
     "wiremask_nodes_outside_range_total", "Broker nodes in a response that no listener port serves.", "listener"
 )
 nodes_unknown = counter("wiremask_nodes_unknown_total", "Connections closed because no source knew the node's address.")
+holds = counter(
+    "wiremask_holds_total", "Times that a socket was not read for a while, by what was waited for.", "reason"
+)
 buffered_bytes = gauge("wiremask_buffered_bytes", "Memory that frames take, of limits.bufferedBytes.")
 frames_waiting = gauge("wiremask_frames_waiting", "Large frames that wait for memory, unread.")
 turns_waiting = gauge("wiremask_turns_waiting", "Frames that wait for a thread to be masked on, or for memory.")

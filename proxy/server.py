@@ -19,6 +19,7 @@ from wiremask.proxy.connection import Connection, Shared
 from wiremask.proxy.coredump import forbid_core_dumps
 from wiremask.proxy.descriptors import room_for
 from wiremask.proxy.health import Health
+from wiremask.proxy.limits import WORKER_THREADS
 from wiremask.proxy.listener import Listener
 from wiremask.proxy.log import logger, on_loop_exception
 from wiremask.proxy.pipeline import Pipeline
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from wiremask.proxy.limits import LimitsConfig
 
 _log = logger()
-
-WORKER_THREADS = 2
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES = 32 * 1024 * 1024
@@ -98,7 +97,7 @@ async def _serve(config: Config) -> int:
             workers=workers,
             tasks=tasks,
             buffers=ReadBuffers(),
-            budget=Budget(config.limits.buffered_bytes),
+            budget=Budget(config.limits.buffered_bytes, threads=WORKER_THREADS),
             open=set(),
         )
         if config.admin.principals:

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from wiremask.proxy import metrics
+from wiremask.proxy.limits import LimitsConfig
+from wiremask.proxy.measures import Metric
+
 ROOT = Path(__file__).resolve().parent.parent
 COMPILED = sorted(path for folder in ("protocol", "rules") for path in (ROOT / folder).rglob("*.p[yx][xd]"))
 
@@ -66,6 +70,21 @@ def test_every_failure_that_the_security_document_lists_is_open_or_closed_and_ha
 
     assert wrong == []
     assert len(rows) > 40
+
+
+def test_the_table_of_limits_is_that_of_the_configuration() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8").partition("## Limits")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in text.splitlines() if row.startswith("| `")]
+    said = {row[0].strip("`"): (float(row[1]), row[3], row[4:]) for row in rows}
+    defaults = LimitsConfig().model_dump(by_alias=True)
+    told = {metric.name for metric in vars(metrics).values() if isinstance(metric, Metric)}
+
+    named = set(re.findall(r"`(wiremask_\w+)", text))
+
+    assert {name: default for name, (default, _, _) in said.items()} == defaults
+    assert named <= told
+    assert all(metric == "the same" or "wiremask_" in metric for _, metric, _ in said.values())
+    assert all(test == "the same" or "::" in test for _, _, tests in said.values() for test in tests)
 
 
 def test_every_name_of_the_path_of_one_record_is_there() -> None:

@@ -17,7 +17,6 @@ from support.chart import FOLDER, KUBERNETES, ROOT, Chart, ChartRefused, Json, o
 from wiremask.proxy.config import load
 from wiremask.proxy.inprocess import JSON_DEPTH
 from wiremask.proxy.limits import LimitsConfig
-from wiremask.proxy.server import WORKER_THREADS
 from wiremask.proxy.webhook.rulemaps import compile_without_keys
 
 with warnings.catch_warnings():
@@ -228,9 +227,8 @@ def test_secrets_for_the_registry_reach_whatever_runs_the_image(chart: Chart) ->
 
 def test_memory_of_the_proxy_holds_what_its_limits_let_it_take() -> None:
     resources = read(FOLDER / "values.yaml")["proxy"]["resources"]
-    limits = LimitsConfig()
 
-    most = MEASURED_MIB + (limits.buffered_bytes + WORKER_THREADS * 3 * limits.decompressed_bytes) / (1 << 20)
+    most = MEASURED_MIB + LimitsConfig().most_bytes / (1 << 20)
 
     assert int(resources["requests"]["memory"].removesuffix("Mi")) >= MEASURED_MIB
     assert most <= int(resources["limits"]["memory"].removesuffix("Mi"))

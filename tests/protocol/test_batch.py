@@ -484,6 +484,28 @@ def test_says_nothing_of_the_content_in_errors_and_reprs():
 # --- Rebuild ---------------------------------------------------------------------------------------------------------
 
 
+@EACH_CODEC
+def test_rebuilds_to_exactly_the_limit_and_not_a_byte_beyond(codec):
+    batch = read(build(ROWS, codec))
+    longer = spans_of([b"x" * 100] * len(ROWS))
+    size = len(memoryview(read(batch.rebuild(values=longer)).section))
+
+    rebuilt = batch.rebuild(values=longer, limit_bytes=size)
+    with pytest.raises(DecompressedTooLarge):
+        batch.rebuild(values=longer, limit_bytes=size - 1)
+
+    assert read(rebuilt).header.count == len(ROWS)
+
+
+def test_says_how_many_headers_a_record_has_at_most():
+    header = b"\x02h\x01"
+    records = [record(offset=varint(at), headers=varint(count) + header * count) for at, count in enumerate((1, 3, 0))]
+
+    batch = read(batch_of(b"".join(records), 3))
+
+    assert (batch.header_count, batch.most_headers) == (4, 3)
+
+
 @settings(max_examples=100, deadline=None)
 @given(rows=rows_of, codec=st.sampled_from(CODECS))
 def test_rebuilding_without_replacements_changes_nothing(rows, codec):

@@ -6,13 +6,17 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from support.batches import write_batch
+from support.batches import StoredRecord, write_batch, write_section
 from support.login import handshake_answer, handshake_frame, log_in, plain
 from support.requests import fetch_frame, plain_frame, produce_frame, read_fetched, read_produced
-from support.scripted import Stage, fetched, proxied, rules_text
+from support.scripted import HEAD, Stage, fetched, proxied, rules_text
+from support.sockets import Socket
 from support.wait import eventually_async
 from wiremask.protocol.errors import ErrorCode
+from wiremask.protocol.frame import ReadBuffers
 from wiremask.proxy import metrics
+from wiremask.proxy.budget import STEP_BYTES, Budget
+from wiremask.proxy.leg import Leg
 
 CLEAR = b'{"ssn":"123-45-6789"}'
 MIB = 1 << 20
@@ -155,3 +159,74 @@ async def test_a_batch_that_expands_beyond_eight_megabytes_keeps_to_the_ratio(
             assert read_produced(told, 9)[0].error_code == ErrorCode.MESSAGE_TOO_LARGE
         else:
             assert (await stage.broker.asked()).header.api.name == "Produce"
+
+
+@pytest.mark.parametrize(
+    ("count", "at", "is_refused"),
+    [(3, "headers", False), (4, "headers", True), (4, "value", False)],
+    ids=["as many as may be", "one more", "one more where no rule looks"],
+)
+async def test_a_record_has_no_more_headers_than_the_limit_where_a_rule_looks_at_them(
+    count: int, at: str, is_refused: bool
+) -> None:
+    parts = {"headers": "headers: [{name: x, mask: redact}]", "value": "value: {fields: [{path: $.ssn, mask: redact}]}"}
+    rules = HEAD + f"rules:\n  - {{name: r, topics: [payments], at: [produce], {parts[at]}}}\n"
+    records = [
+        StoredRecord(
+            offset_delta=place, timestamp_delta=0, key=None, value=CLEAR, headers=(("x", b"123-45-6789"),) * number
+        )
+        for place, number in enumerate((1, count))
+    ]
+    async with proxied(rules, headers_per_record=3) as stage:
+        client = await stage.connect()
+
+        await client.send(produce_frame("payments", write_batch([], section=write_section(records), count=2)))
+        if is_refused:
+            told = await client.read()
+            assert told is not None
+            assert read_produced(told, 9)[0].error_code == ErrorCode.INVALID_RECORD
+            assert await stage.broker.hears_nothing(for_s=0.02)
+        else:
+            assert (await stage.broker.asked()).header.api.name == "Produce"
+
+
+async def test_a_connection_on_which_bytes_move_is_not_idle() -> None:
+    async with proxied(idle_seconds=1.2) as stage:
+        client = await stage.connect()
+
+        for _ in range(8):
+            await client.send(GROUPS)
+            await stage.broker.answer(await stage.broker.asked(), b"groups")
+            assert await client.read() is not None
+            assert await client.is_silent(for_s=0.25)
+
+        assert len(stage.shared.open) == 1
+
+
+@pytest.mark.parametrize(("taken", "is_cut"), [(1, True), (STEP_BYTES, False)])
+def test_a_reader_that_takes_a_byte_now_and_then_stands_still(taken: int, is_cut: bool) -> None:
+    budget, ended = Budget(4 * MIB), []
+
+    class Reader:
+        def __init__(self) -> None:
+            self.leg = Leg("client", self, budget, limit_bytes=MIB, buffers=ReadBuffers())
+            self.leg.other = self.leg
+            self.leg.on_connected = lambda: None
+            self.socket = Socket(self.leg)
+
+        @property
+        def progress(self) -> object:
+            return self.leg.steps
+
+        def cut(self, reason: str) -> None:
+            ended.append(reason)
+
+    reader = Reader()
+    reader.socket.room = 0
+    reader.leg.write([bytes(4 * MIB)], None)
+    budget.claim(MIB, Reader(), lambda: None)
+    for second in range(0, 91, 30):
+        budget.cut_stalled(float(second), after_s=30)
+        reader.socket.take(taken)
+
+    assert ("stalled" in ended) == is_cut

@@ -18,6 +18,7 @@ from support.requests import fetch_frame, plain_frame, produce_frame
 from support.scripted import HEAD
 from support.threaded import LIST_GROUPS, ThreadedBroker
 from support.wait import eventually
+from wiremask.proxy.limits import LimitsConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,8 +119,7 @@ BATCH = write_batch([VALUE] * 13000)
 """Four megabytes, of which the rule makes twelve."""
 
 GROWN_BYTES = 12 * MIB
-AT_WORK = 2 * (5 * 16 * MIB + 32 * MIB)
-"""What two threads may take while they mask: five times `decompressedBytes`, and a frame."""
+MOST_BYTES = LimitsConfig.model_validate(GROWS_LIMITS).most_bytes
 
 
 def test_a_hundred_readers_that_do_not_read_what_masks_made_three_times_as_large(
@@ -146,8 +146,8 @@ def test_a_hundred_readers_that_do_not_read_what_masks_made_three_times_as_large
 
     assert answered == 104
     assert 64 * MIB < taken <= 64 * MIB + 2 * GROWN_BYTES
-    assert held < 64 * MIB + AT_WORK + SLACK
-    assert peak < 64 * MIB + AT_WORK + SLACK
+    assert held < MOST_BYTES + SLACK
+    assert peak < MOST_BYTES + SLACK
     assert answers == [(True, False)] * 100
     eventually(lambda: proxy.metric("wiremask_buffered_bytes") == 0)
 
@@ -177,7 +177,7 @@ def test_readers_that_stall_and_frames_that_never_arrive_whole_do_not_keep_a_rea
             thread.join(60)
 
     assert answer == (True, False)
-    assert peak < 64 * MIB + AT_WORK + SLACK
+    assert peak < MOST_BYTES + SLACK
     eventually(lambda: proxy.metric("wiremask_buffered_bytes") == 0)
     assert proxy.metric("wiremask_turns_waiting") == 0
 

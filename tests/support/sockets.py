@@ -46,6 +46,11 @@ class Socket:
         del self.unwritten[:count]
         self.room -= count
 
+    def take(self, count: int) -> None:
+        """Takes so many bytes of what waits."""
+        self.room = count
+        self._take()
+
     def drain(self) -> None:
         """Takes what waits, also of a transport that is closing, as uvloop does."""
         self.taken += self.unwritten
