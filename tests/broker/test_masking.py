@@ -246,6 +246,33 @@ async def test_idempotent_producers_are_masked_too(
     assert [is_masked(message.value or b"", number) for number, message in enumerate(stored)] == [True] * 40
 
 
+@pytest.mark.parametrize("acks", [0, 1])
+async def test_producers_that_await_less_are_masked_too(
+    client: Client, acks: int, masking_proxy: ProxyProcess, kafka: KafkaCluster, make_topic: MakeTopic
+) -> None:
+    topic = make_topic("stored")
+
+    async with client.producer(masking_proxy.bootstrap, acks=acks) as producer:
+        await producer.send(topic, messages(40))
+    stored = await client.consume(kafka.bootstrap, topic, 40)
+
+    assert [is_masked(message.value or b"", number) for number, message in enumerate(stored)] == [True] * 40
+
+
+async def test_members_of_a_group_read_what_is_masked_for_them(
+    client: Client, masking_proxy: ProxyProcess, kafka: KafkaCluster, make_topic: MakeTopic
+) -> None:
+    topic = make_topic("viewed")
+    async with client.producer(kafka.bootstrap) as producer:
+        await producer.send(topic, messages(40))
+
+    first = await client.consume(masking_proxy.bootstrap, topic, 15, group=topic)
+    rest = await client.consume(masking_proxy.bootstrap, topic, 25, group=topic)
+
+    shown = [message.value or b"" for message in first + rest]
+    assert [is_masked(value, number) for number, value in enumerate(shown)] == [True] * 40
+
+
 def test_produce_without_acknowledgement_that_is_refused_closes_the_connection(
     masking_proxy: ProxyProcess, kafka: KafkaCluster, make_topic: MakeTopic
 ) -> None:
