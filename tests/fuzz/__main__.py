@@ -67,7 +67,7 @@ def _start(target: str, seconds: float, seed: int, out: Path) -> bool:
         sanitized.build(out / "build")
         environment = sanitized.environment(out / "build")
     command = ["-m", "fuzz", target, INSIDE, "--out", str(out), "--seconds", str(seconds), "--seed", str(seed)]
-    return not subprocess.run([sys.executable, *command], env=environment, check=False).returncode
+    return not subprocess.run([sys.executable, *command], cwd=sanitized.ROOT, env=environment, check=False).returncode
 
 
 def _fuzz(target: str, seconds: float, seed: int, out: Path) -> int:

@@ -1,8 +1,9 @@
 """The package once more, its C built with AddressSanitizer and told to say which edges it runs (gcc is enough).
 
-    PYTHONPATH=tests python -m fuzz.sanitized DIRECTORY
+    PYTHONPATH=tests python -m fuzz.sanitized DIRECTORY [MODULE ARGUMENT ...]
 
-The build is kept there and made anew only where a source is newer. `environment` is what a process needs to use it.
+The build is kept there and made anew only where a source is newer; then the module is run with it (`pytest tests/rules -n 0`).
+`environment` is what a process needs to use it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 from fuzz import edges
+from support.built import ToolchainMissing, tool
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FLAGS = (
@@ -25,7 +27,12 @@ COMPILER = os.environ.get("CC", "gcc")
 
 
 def build(directory: Path) -> None:
-    """Copies the sources, compiles what is new, and the map of edges."""
+    """Copies the sources, compiles what is new, and the map of edges.
+
+    Raises:
+        ToolchainMissing: there is no compiler here that has AddressSanitizer.
+    """
+    _library("libasan.so")
     package = directory / "wiremask"
     stale: list[str] = []
     for folder in ("protocol", "rules", "proxy"):
@@ -41,9 +48,11 @@ def build(directory: Path) -> None:
         subprocess.run([COMPILER, "-O2", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
 
 
-def environment(directory: Path) -> dict[str, str]:
-    """What a process needs to run with this build."""
+def environment(directory: Path, *, tells_edges: bool = True) -> dict[str, str]:
+    """What a process needs that runs in ROOT with this build; what reaches new edges differs from run to run."""
     library = str(directory / "edges.so")
+    if " " in library:  # which LD_PRELOAD takes for the end of a name
+        library = os.path.relpath(library, ROOT)
     # libstdc++ too: the sanitizer looks for its functions before the first module in C++ is loaded.
     preloaded = [_library("libasan.so"), _library("libstdc++.so"), library]
     return {
@@ -52,13 +61,18 @@ def environment(directory: Path) -> dict[str, str]:
         "PYTHONPATH": f"{directory}:{ROOT / 'tests'}",
         "PYTHONMALLOC": "malloc",  # each object with its own red zones
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:handle_segv=1",
-        edges.LIBRARY: library,
+        **({edges.LIBRARY: library} if tells_edges else {}),
     }
 
 
 def _library(name: str) -> str:
-    found = subprocess.run([COMPILER, f"-print-file-name={name}"], capture_output=True, text=True, check=True)
-    return found.stdout.strip()
+    """The path of a library of the compiler's."""
+    compiler = tool(COMPILER, "gcc")
+    found = subprocess.run([compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+    path = found.stdout.strip()
+    if not Path(path).is_absolute():
+        raise ToolchainMissing(f"{COMPILER} has no {name}; install gcc with its sanitizers")
+    return path
 
 
 def _copy(source: Path, target: Path, directory: Path) -> list[str]:
@@ -74,8 +88,20 @@ def _copy(source: Path, target: Path, directory: Path) -> list[str]:
             changed |= path.suffix in {".pyx", ".pxd", ".h"}
         if path.suffix == ".pyx":
             modules.append(str(copy.relative_to(directory)))
+            changed |= not any(copy.parent.glob(f"{copy.stem}.*.so"))
     return modules if changed else []
 
 
+def main(directory: str, *module: str) -> int:
+    """Builds, and runs a module of Python's with the build; its exit code."""
+    where = Path(directory).resolve()
+    build(where)
+    if not module:
+        return 0
+    return subprocess.run(
+        [sys.executable, "-m", *module], cwd=ROOT, env=environment(where, tells_edges=False), check=False
+    ).returncode
+
+
 if __name__ == "__main__":
-    build(Path(sys.argv[1]).resolve())
+    sys.exit(main(*sys.argv[1:]))

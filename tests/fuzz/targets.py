@@ -28,6 +28,7 @@ from wiremask.protocol.sasl import Login
 from wiremask.protocol.view import Message
 from wiremask.proxy.proxyheader import NoProxyHeader, ProxyHeader
 from wiremask.rules import RuleSetInvalid, compile_ruleset
+from wiremask.rules.detect.detectors import DETECTORS
 from wiremask.rules.kernel.jsonmask import MaskedTooLarge
 
 if TYPE_CHECKING:
@@ -282,9 +283,27 @@ def text(data: bytes) -> None:
         bytes(outcome.values)[start : start + length].decode()
 
 
+def find(data: bytes) -> None:
+    """A text in which all that the detectors know is looked for: it is UTF-8 again when that is masked."""
+    outcome = _finding_plan().mask(data, array("i", [0, len(data)]))
+    if outcome.changed and not outcome.failures:
+        start, length = outcome.spans[0], outcome.spans[1]
+        bytes(outcome.values)[start : start + length].decode()
+
+
+@cache
+def _finding_plan() -> TopicPlan:
+    rule = f"{{format: text, fields: [{{detect: [{', '.join(DETECTORS)}], mask: redact}}]}}"
+    return _compiled(rule)
+
+
 @cache
 def _text_plan() -> TopicPlan:
     rule = "{format: text, fields: [{path: $, mask: [{truncate: 40}, {partial: {keepLast: 4}}]}]}"
+    return _compiled(rule)
+
+
+def _compiled(rule: str) -> TopicPlan:
     ruleset = f"{HEAD}rules:\n  - {{name: t, topics: [t], at: [produce], value: {rule}}}\n"
     plan = compile_ruleset({"rules.yaml": ruleset}, lambda _: "").match("t", "produce")
     assert plan is not None
@@ -304,6 +323,7 @@ TARGETS: Mapping[str, Callable[[bytes], None]] = {
     "login": login,
     "proxyheader": proxyheader,
     "text": text,
+    "find": find,
 }
 
 PYTHON = ("rules", "login", "header", "codec", "proxyheader")
