@@ -1,7 +1,7 @@
 """Every client follows a leader that moves, by what the answers through the proxy say, and none goes round the proxy.
 
 All of them work at the same time, each with a topic of its own: one producer and one reader that live through all moves. Every
-second topic is masked when it is stored, the others when they are read. aiokafka and librdkafka are in `test_cluster_load.py`.
+second topic is masked when it is stored, the others when they are read. Clients that have share groups do it in one, too. aiokafka and librdkafka are in `test_cluster_load.py`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from support import broker_schemas, ports
 from support.batches import read_batches
 from support.capture import RawClient, Relay
 from support.customers import KEY_ENV, MASKING_RULES, customer, is_masked
+from support.javatools import share_from_the_start
 from support.kafka import KafkaCluster
 from support.leaders import move_leader
-from support.programs import PROGRAMS_BY_NAME, Program, ToolchainMissing
+from support.programs import PROGRAMS_BY_NAME, SHARE, Program, ToolchainMissing
 from support.proxy import ProxyProcess
 from support.requests import ask_fetch, topic_id
 from support.tripwire import Tripwires, hidden_upstream, strangers
@@ -33,13 +34,18 @@ from support.workload import record
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(1200), pytest.mark.xdist_group("cluster")]
 
-FOLLOWERS = [name for name in PROGRAMS_BY_NAME if name not in ("aiokafka", "confluent")]
+FOLLOWERS = {name: (name, "classic") for name in PROGRAMS_BY_NAME if name not in ("aiokafka", "confluent")} | {
+    f"{name}-sharing": (name, "share") for name, known in PROGRAMS_BY_NAME.items() if SHARE in known.can
+}
+"""Client libraries, and whether they read by themselves or in a share group."""
+
 MOVES, BURST = (7, 12, 5), 5
 MOVED = {6, 74}
 """NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH: what is told who asks where the leader was."""
 
-LISTS = {0: ("Name", "PartitionResponses"), 1: ("Topic", "Partitions")}
-"""In the answers to Produce and Fetch: the name of a topic, if it has no id there, and its partitions."""
+SHARE_FETCH = 78
+LISTS = {0: ("Name", "PartitionResponses"), 1: ("Topic", "Partitions"), SHARE_FETCH: ("Topic", "Partitions")}
+"""In the answers to Produce, Fetch and ShareFetch: the name of a topic, if it has no id there, and its partitions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +55,12 @@ class Followed:
     Attributes:
         read: the records as the program told of them.
         stored: their values, read once more through the proxy.
-        told: the error codes of the answers to all that it produced and fetched.
+        told: the error codes of the answers to all that it produced and fetched, each with the key of the api.
     """
 
     read: list[dict[str, Any]]
     stored: list[bytes]
-    told: set[int]
+    told: set[tuple[int, int]]
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +80,12 @@ def followed(
         settings={"upstream": hidden_upstream(cluster)},
     )
     topics = {
-        program.name: cluster.create_topic(
-            f"{('stored', 'viewed')[place % 2]}-moves-{program.name}-{os.getpid()}", replication=3
-        )
-        for place, program in enumerate(_to_be_had())
+        name: cluster.create_topic(f"{('stored', 'viewed')[place % 2]}-moves-{name}-{os.getpid()}", replication=3)
+        for place, name in enumerate(_to_be_had())
     }
+    for name, topic in topics.items():
+        if FOLLOWERS[name][1] == "share":
+            share_from_the_start(cluster.bootstrap, topic)
     try:
         proxy.start()
         with contextlib.ExitStack() as stack:
@@ -104,7 +111,8 @@ def followed(
 def test_a_client_follows_the_leader(
     name: str, available: Callable[[str], Program], followed: dict[str, Followed]
 ) -> None:
-    available(name)
+    library, reading = FOLLOWERS[name]
+    available(library)
 
     found = followed[name]
 
@@ -112,15 +120,16 @@ def test_a_client_follows_the_leader(
     assert [item["offset"] for item in found.read] == list(range(count))
     assert [item["sha256"] for item in found.read] == [hashlib.sha256(value).hexdigest() for value in found.stored]
     assert [is_masked(value, number) for number, value in enumerate(found.stored)] == [True] * count
-    assert found.told & MOVED, "the client was never told that the leader had moved"
+    apis = LISTS.keys() if reading == "classic" else {SHARE_FETCH}
+    assert {code for key, code in found.told if key in apis} & MOVED, "it was never told that the leader had moved"
 
 
-def _to_be_had() -> Iterator[Program]:
-    """The clients that can be had here; `available` speaks of the others."""
-    for name in FOLLOWERS:
+def _to_be_had() -> Iterator[str]:
+    """Those of `FOLLOWERS` that can be had here; `available` speaks of the others."""
+    for name, (library, _) in FOLLOWERS.items():
         with contextlib.suppress(ToolchainMissing):
-            PROGRAMS_BY_NAME[name].build()
-            yield PROGRAMS_BY_NAME[name]
+            PROGRAMS_BY_NAME[library].build()
+            yield name
 
 
 def _run(
@@ -131,15 +140,16 @@ def _run(
     with ThreadPoolExecutor(len(topics)) as threads:
         for name, topic in topics.items():
             (home / name).mkdir()
+            library, reading = FOLLOWERS[name]
             step = {
                 "do": "follow",
                 "topic": topic,
                 "group": topic,
                 "rounds": [{"records": _customers(turn * BURST)} for turn in range(len(MOVES))],
                 "folder": str(home / name),
-                "protocol": "classic",
+                "protocol": reading,
             }
-            running[name] = threads.submit(PROGRAMS_BY_NAME[name].run, proxy.bootstrap, [step])
+            running[name] = threads.submit(PROGRAMS_BY_NAME[library].run, proxy.bootstrap, [step])
         for turn, node in enumerate(MOVES):
             for name, topic in topics.items():
                 move_leader(cluster, topic, 0, node)
@@ -159,18 +169,18 @@ def _customers(first: int) -> list[dict[str, Any]]:
     return [record(number, value=customer(number).decode()) for number in range(first, first + BURST)]
 
 
-def _told(cluster: KafkaCluster, relays: list[Relay], topics: dict[str, str]) -> dict[str, set[int]]:
+def _told(cluster: KafkaCluster, relays: list[Relay], topics: dict[str, str]) -> dict[str, set[tuple[int, int]]]:
     """The error codes that the answers had for each topic."""
     names: dict[Any, str] = {topic: topic for topic in topics.values()}
     with RawClient(f"127.0.0.1:{cluster.brokers[5].port}") as direct:
         names |= {topic_id(direct, topic): topic for topic in topics.values()}
-    codes: dict[str, set[int]] = {topic: set() for topic in topics.values()}
+    codes: dict[str, set[tuple[int, int]]] = {topic: set() for topic in topics.values()}
     for relay, (key, (name, partitions)) in itertools.product(relays, LISTS.items()):
         for answer in relay.answers(key):
             body = broker_schemas.decode("response", key, answer.version, answer.data[4:])
             for found in body["Responses"]:
                 topic = names[found.get(name) or found["TopicId"]]
-                codes[topic] |= {partition["ErrorCode"] for partition in found[partitions]}
+                codes[topic] |= {(key, partition["ErrorCode"]) for partition in found[partitions]}
     return codes
 
 

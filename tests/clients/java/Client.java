@@ -63,13 +63,17 @@ public final class Client {
             case "consume" -> consume(step);
             case "transact" -> transact(step);
             case "rebalance" -> rebalance(step);
-            case "follow" -> follow(step);
+            case "follow" -> step.get("protocol").asText().equals("share") ? share("follow", step) : follow(step);
             case "mix" -> mix(step);
             case "refuse" -> refuse(step);
-            // Not in every version of the library: found by name.
-            case "share" -> Class.forName("ShareGroup").getMethod("read", Map.class, JsonNode.class).invoke(null, base(), step);
+            case "share" -> share("read", step);
             default -> throw new IllegalArgumentException(step.get("do").asText());
         };
+    }
+
+    /** Share groups are not in every version of the library: found by name. */
+    private Object share(String method, JsonNode step) throws Exception {
+        return Class.forName("ShareGroup").getMethod(method, Map.class, JsonNode.class).invoke(null, base(), step);
     }
 
     private Object create(JsonNode step) throws Exception {
@@ -205,35 +209,43 @@ public final class Client {
     }
 
     private Object follow(JsonNode step) throws Exception {
-        String topic = step.get("topic").asText();
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer(step)) {
+            consumer.unsubscribe();
+            consumer.assign(List.of(new TopicPartition(step.get("topic").asText(), 0)));
+            return follow(base(), step, received -> {
+                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(50))) {
+                    received.add(told(record));
+                }
+            });
+        }
+    }
+
+    /** Adds what came within a moment. */
+    interface Receiver {
+        void receive(List<Map<String, Object>> received) throws Exception;
+    }
+
+    static Object follow(Map<String, Object> base, JsonNode step, Receiver receiver) throws Exception {
         Path folder = Path.of(step.get("folder").asText());
         List<Map<String, Object>> received = new ArrayList<>();
-        try (KafkaProducer<byte[], byte[]> producer = producer(base()); KafkaConsumer<byte[], byte[]> consumer = consumer(step)) {
-            consumer.unsubscribe();
-            consumer.assign(List.of(new TopicPartition(topic, 0)));
-            int sent = 0;
-            int number = 0;
+        int sent = 0;
+        int number = 0;
+        try (KafkaProducer<byte[], byte[]> producer = producer(base)) {
             for (JsonNode round : step.get("rounds")) {
                 while (!Files.exists(folder.resolve(number + ".go"))) {
-                    take(consumer, received);
+                    receiver.receive(received);
                 }
-                for (Future<RecordMetadata> one : send(producer, topic, round.get("records"))) {
+                for (Future<RecordMetadata> one : send(producer, step.get("topic").asText(), round.get("records"))) {
                     one.get();
                     sent++;
                 }
                 while (received.size() < sent) {
-                    take(consumer, received);
+                    receiver.receive(received);
                 }
                 Files.createFile(folder.resolve(number++ + ".done"));
             }
         }
         return inOrder(received);
-    }
-
-    private static void take(KafkaConsumer<byte[], byte[]> consumer, List<Map<String, Object>> received) throws Exception {
-        for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(50))) {
-            received.add(told(record));
-        }
     }
 
     private Object mix(JsonNode step) throws Exception {

@@ -324,7 +324,11 @@ func (c client) rebalance(step workload.Step) (any, error) {
 
 func (c client) follow(step workload.Step) (any, error) {
 	from := map[string]map[int32]kgo.Offset{step.Topic: {0: kgo.NewOffset().AtStart()}}
-	cl, err := c.open(kgo.ConsumePartitions(from))
+	reading, sharing := []kgo.Opt{kgo.ConsumePartitions(from)}, step.Protocol == "share"
+	if sharing {
+		reading = []kgo.Opt{kgo.ShareGroup(step.Group), kgo.ConsumeTopics(step.Topic)}
+	}
+	cl, err := c.open(reading...)
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +343,15 @@ func (c client) follow(step workload.Step) (any, error) {
 		func() (received []workload.Told) {
 			moment, end := context.WithTimeout(ctx, 50*time.Millisecond)
 			defer end()
-			cl.PollFetches(moment).EachRecord(func(record *kgo.Record) { received = append(received, told(record)) })
+			cl.PollFetches(moment).EachRecord(func(record *kgo.Record) {
+				if sharing {
+					record.Ack(kgo.AckAccept)
+				}
+				received = append(received, told(record))
+			})
+			if sharing {
+				_ = cl.FlushAcks(ctx) // one that is lost has its record come again, and the test count it
+			}
 			return received
 		},
 	)
