@@ -92,6 +92,17 @@ def test_stage_holds_what_runs_and_no_more(stage: Path) -> None:
     assert not files & {".pyx", ".c", ".h"}
 
 
+def test_every_module_is_compiled_for_the_start(stage: Path) -> None:
+    packages = next(stage.glob("lib/python*/site-packages"))
+    sources = [path for path in packages.rglob("*.py") if path.parent.name != "__pycache__"]
+
+    lacking = [path for path in sources if not list(path.parent.glob(f"__pycache__/{path.stem}.cpython-*.pyc"))]
+
+    # The image's root is read-only: what is not compiled here is compiled at every start.
+    assert sources
+    assert not lacking
+
+
 def test_bill_of_materials_names_every_package(stage: Path) -> None:
     packages = {path.name.split("-")[0] for path in stage.glob("lib/python*/site-packages/*.dist-info")}
     bill = json.loads((stage / "wiremask.cdx.json").read_text("utf-8"))
