@@ -47,8 +47,8 @@ class KeyRefused(ValueError):
     """A text that is no key that may be used. The message tells the fault and nothing of the text."""
 
 
-def decode_key(text: str) -> bytes:
-    """Decodes the text form of a key.
+def decode_key(text: str) -> bytearray:
+    """Decodes the text form of a key, into memory that whoever asked can overwrite.
 
     Raises:
         KeyRefused: neither form, too short, too long, or plainly not random.
@@ -72,7 +72,7 @@ def decode_key(text: str) -> bytes:
     return key
 
 
-def derive_subkey(key: bytes, mask: str, domain: str) -> bytes:
+def derive_subkey(key: bytes | bytearray, mask: str, domain: str) -> bytes:
     """The 32 bytes that one mask uses under one domain.
 
     Source: RFC 5869 section 2, with an empty salt.
@@ -85,9 +85,9 @@ def derive_subkey(key: bytes, mask: str, domain: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=SUBKEY_BYTES, salt=None, info=info).derive(key)
 
 
-def _decode_base64(text: str) -> bytes:
+def _decode_base64(text: str) -> bytearray:
     try:
-        key = base64.b64decode(text, validate=True)
+        key = bytearray(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):
         raise KeyRefused("what follows `base64:` is not base64 on one line with its padding") from None
     if base64.b64encode(key).decode("ascii") != text:
@@ -95,13 +95,13 @@ def _decode_base64(text: str) -> bytes:
     return key
 
 
-def _decode_hex(text: str) -> bytes:
+def _decode_hex(text: str) -> bytearray:
     if _HEX.fullmatch(text) is None:
         raise KeyRefused("what follows `hex:` is not an even number of hexadecimal digits on one line")
-    return bytes.fromhex(text)
+    return bytearray.fromhex(text)
 
 
-def _weakness(key: bytes) -> str | None:
+def _weakness(key: bytearray) -> str | None:
     """Why these bytes cannot come from a random source; each test fails for fewer than one random key in 10^12."""
     if (key + key).find(key, 1) < len(key):
         return "it repeats a shorter text"

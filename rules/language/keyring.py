@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -37,11 +38,11 @@ class _Key:
     """The versions of a key by name, the active one among them."""
 
     active: str
-    versions: dict[str, bytes] = field(repr=False)
+    versions: dict[str, bytearray] = field(repr=False)
 
 
 class KeyRing:
-    """Keys by name while a ruleset is read; no key outlives it, the masks hold subkeys.
+    """Keys by name while a ruleset is read; no key outlives it (`forget`), the masks hold subkeys.
 
     A key that is declared but of no use is kept as None: its fault is reported once, at its own place.
 
@@ -92,6 +93,13 @@ class KeyRing:
             return ONLY_VERSION, {ONLY_VERSION: derive_subkey(name.encode("ascii"), mask, domain)}
         return key.active, {version: derive_subkey(text, mask, domain) for version, text in key.versions.items()}
 
+    def forget(self) -> None:
+        """Overwrites the keys; there are none from now on. What they were decoded from cannot be overwritten."""
+        for key in filter(None, self._keys.values()):
+            for version in key.versions.values():
+                version[:] = bytes(len(version))
+        self._keys.clear()
+
     def _declare(self, entry: Entry, faults: Faults) -> None:
         if _NAME.fullmatch(entry.key) is None:
             faults.add(entry.mark, "the name of a key has letters, digits, `.`, `_`, `-`, at most 63; " + KEY_FORM)
@@ -113,9 +121,9 @@ class KeyRing:
         if len(versions) == len(keys) and _differ(versions, references, faults):
             self._keys[entry.key] = _Key(active=references.active, versions=versions)
 
-    def _fetch(self, reference: KeyReference, mark: Mark, faults: Faults) -> bytes | None:
+    def _fetch(self, reference: KeyReference, mark: Mark, faults: Faults) -> bytearray | None:
         if self._resolve is None:
-            return repr(reference).encode()
+            return bytearray(repr(reference).encode())
         try:
             return decode_key(self._resolve(reference))
         except KeyUnavailable as error:
@@ -125,14 +133,15 @@ class KeyRing:
         return None
 
 
-def _differ(versions: dict[str, bytes], references: _References, faults: Faults) -> bool:
+def _differ(versions: dict[str, bytearray], references: _References, faults: Faults) -> bool:
     """Whether no key is there twice, which would be no new version."""
     seen: set[bytes] = set()
     for version, key in versions.items():
-        if key in seen:
+        digest = hashlib.sha256(key).digest()  # a set of the keys would be copies that nobody overwrites
+        if digest in seen:
             faults.add(references.versions[version][1], "this version is the same key as another; make a new key")
             return False
-        seen.add(key)
+        seen.add(digest)
     return True
 
 

@@ -149,6 +149,7 @@ def compile_ruleset(
     for file in files:
         for node in file.rules:
             _read_rule(node, reading, file.faults)
+    reading.keys.forget()
     _check_standards(reading)
     for rule, tests, faults in reading.rules:
         _try_rule(rule, tests if run_tests else (), faults, json_depth, reading.metadata.markers)
