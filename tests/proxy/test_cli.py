@@ -2,6 +2,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import types
@@ -579,7 +580,10 @@ def test_unexpected_failure_says_where_and_quotes_nothing(call, rules, monkeypat
 
 
 def test_ends_quietly_when_its_reader_goes_away(rules):
-    command = f"yes '{{}}' | {sys.executable} -m wiremask mask --rules {rules} --topic payments.eu --lines | head -1"
+    mask = shlex.join(
+        [sys.executable, "-m", "wiremask", "mask", "--rules", str(rules), "--topic", "payments.eu", "--lines"]
+    )
+    command = f"yes '{{}}' | {mask} | head -1"
 
     done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
 
