@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -19,9 +20,12 @@ from support.clients import CLIENTS, Client, Login
 from support.customers import KEY_ENV, MASKING_RULES, customer, is_masked, messages
 from support.faults import Act, Fault, FaultProxy, Way
 from support.kafka import KafkaCluster
+from support.programs import PROGRAMS_BY_NAME
 from support.proxy import ProxyProcess
+from support.required import needed
 from support.secure import PASSWORD, USERS
 from support.wait import eventually
+from support.workload import record
 
 pytestmark = pytest.mark.broker
 
@@ -34,11 +38,12 @@ GROWTH_BYTES = 6 << 20
 NEAR, FAR = "between client and proxy", "between proxy and broker"
 
 
-def faults_at(count: int, acts: list[Act]) -> list[Fault]:
+def faults_at(count: int, acts: list[Act], *, within_bytes: int = 6_000) -> list[Fault]:
     """These faults in turn at places that are the same in every run, in the middle of frames, both ways in turn."""
     chosen, ways = random.Random(acts[0].value), list(Way)
     return [
-        Fault(act=acts[number % len(acts)], way=ways[number % 2], at=chosen.randrange(6_000)) for number in range(count)
+        Fault(act=acts[number % len(acts)], way=ways[number % 2], at=chosen.randrange(within_bytes))
+        for number in range(count)
     ]
 
 
@@ -207,6 +212,39 @@ async def test_nothing_is_lost_doubled_or_unmasked(
     planned = faults_at(2 if act is Act.DOUBLE else 6, [act])
 
     await cross(side, planned, crossing, kafka, topic_name("faults"))
+
+
+@pytest.mark.parametrize("name", ["java-4.4", "kafka-python-3"])
+@pytest.mark.parametrize("side", [NEAR, FAR])
+async def test_other_clients_lose_and_double_nothing_either(
+    side: str, name: str, crossing: Crossing, kafka: KafkaCluster, topic_name: Callable[[str], str]
+) -> None:
+    topic, rounds, acts = kafka.create_topic(topic_name("stored")), 10, [Act.CUT, Act.RESET, Act.HALF_CLOSE]
+    sending = {"do": "produce", "topic": topic, "acks": "all", "codec": "none", "idempotent": True, "linger": 5}
+    reading = {"do": "consume", "topic": topic, "group": topic, "isolation": "read_committed", "protocol": "classic"}
+    produces = [{**sending, "records": sent(range(start * BATCH, start * BATCH + BATCH))} for start in range(rounds)]
+    descriptors, resident = crossing.level()
+
+    with needed(name):
+        async with crossing.open(side) as faults:
+            faults.plan(*faults_at(9, acts, within_bytes=1_500))
+            run = PROGRAMS_BY_NAME[name].run
+            *placed, read_by_client = await asyncio.to_thread(
+                run, crossing.bootstrap, [*produces, {**reading, "count": rounds * BATCH}]
+            )
+
+    stored = values(kafka, topic)
+    assert faults.struck.total() == 9
+    assert [offset for told in placed for _, offset in told] == list(range(rounds * BATCH))
+    assert len(stored) == rounds * BATCH
+    assert all(is_masked(value, number) for number, value in enumerate(stored))
+    assert [record["sha256"] for record in read_by_client] == [hashlib.sha256(value).hexdigest() for value in stored]
+    crossing.returns_to(descriptors, resident)
+
+
+def sent(numbers: range) -> list[dict[str, Any]]:
+    """Customers as a client program takes them."""
+    return [record(number, value=customer(number).decode()) for number in numbers]
 
 
 @pytest.mark.xdist_group("trust")
