@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says loudly that the real broker was left out, so that a green run on a laptop is not taken for more."""
-    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "broker" in report.keywords]
-    if skipped:
-        terminalreporter.section("NOT TESTED AGAINST A REAL BROKER", sep="!", red=True, bold=True)
-        terminalreporter.write_line(f"{len(skipped)} tests skipped: {skipped[0].longrepr[2]}", red=True)
+    """Says loudly what was left out for want of a program, so that a green run on a laptop is not taken for more."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
+    )
+    if missing := {reason: count for reason, count in reasons.items() if reason.startswith("no ")}:
+        terminalreporter.section("NOT TESTED: THIS MACHINE LACKS WHAT IT NEEDS", sep="!", red=True, bold=True)
+        for reason, count in missing.items():
+            terminalreporter.write_line(f"{count} tests: {reason}", red=True)
 
 
 @pytest.fixture(scope="session")
