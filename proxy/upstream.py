@@ -156,19 +156,38 @@ class Upstream:
                 f"no source knows the address of node {node}: set upstream.nodes or upstream.nodePattern, "
                 "or let a client fetch metadata through the proxy first"
             )
+        login = self._lookup_login if is_lookup else self.login
+        try:
+            return await self._reach_first(addresses, leg, login)
+        except UpstreamUnavailable:
+            if self.look_up is None or not self._is_looked_up(node):
+                raise
+            # It came back under another address after the last look-up, and the client straight to its port.
+            await self.look_up()
+            moved = self.addresses(node)
+            if moved == addresses:
+                raise
+        return await self._reach_first(moved, leg, login)
+
+    async def _reach_first(
+        self, addresses: tuple[Address, ...], leg: asyncio.BufferedProtocol, login: Initiation | None
+    ) -> Reached:
         failures = []
         for address in addresses:
             try:
-                return await self._reach_any(address, leg, self._lookup_login if is_lookup else self.login)
+                return await self._reach_any(address, leg, login)
             except (UpstreamUnavailable, LoginFailed) as error:
                 failures.append(f"{address}: {error}")
         raise UpstreamUnavailable("no broker took the connection: " + "; ".join(failures))
 
     def _has_moved(self, node: int | None) -> bool:
         """Whether it is a look-up that says where the node is, and clients were told otherwise."""
-        if node is None or node not in self._taught:
-            return False
-        return self.addresses(node) == (self._looked_up.get(node),) != (self._taught[node],)
+        taught = None if node is None else self._taught.get(node)
+        return taught is not None and self._is_looked_up(node) and self.addresses(node) != (taught,)
+
+    def _is_looked_up(self, node: int | None) -> bool:
+        """Whether it is a look-up that says where the node is."""
+        return node is not None and self.addresses(node) == (self._looked_up.get(node),)
 
     async def _reach_any(self, address: Address, leg: asyncio.BufferedProtocol, login: Initiation | None) -> Reached:
         """Tries all that a host name stands for; one that is silent uses up its share of the time, and not all of it.

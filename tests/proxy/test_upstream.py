@@ -177,7 +177,8 @@ async def test_asks_once_more_where_a_node_is_before_it_gives_up() -> None:
     server.close()
 
 
-async def test_asks_again_where_a_node_is_that_clients_were_told_is_elsewhere() -> None:
+@pytest.mark.parametrize("taught", [True, False], ids=["clients were told where", "nobody was told"])
+async def test_asks_again_where_a_node_is_that_moved(taught: bool) -> None:
     server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     cluster = upstream()
@@ -189,7 +190,8 @@ async def test_asks_again_where_a_node_is_that_clients_were_told_is_elsewhere() 
         cluster.learn_looked_up(7, "127.0.0.1", port)
 
     cluster.look_up = look_up
-    cluster.learn(7, "127.0.0.1", port)
+    if taught:
+        cluster.learn(7, "127.0.0.1", port)
     for _ in range(2):
         leg = _Remembers()
         await cluster.connect(7, leg)
@@ -197,3 +199,19 @@ async def test_asks_again_where_a_node_is_that_clients_were_told_is_elsewhere() 
     server.close()
 
     assert asked == [0]
+
+
+@pytest.mark.parametrize(("settings", "asked_again"), [({}, 1), ({"nodes": {"7": "127.0.0.1:2"}}, 0)])
+async def test_gives_up_on_a_node_that_is_nowhere_else(settings: dict[str, object], asked_again: int) -> None:
+    cluster = upstream(**settings)
+    cluster.learn_looked_up(7, "127.0.0.1", 1)
+    asked: list[int] = []
+
+    async def look_up() -> None:
+        asked.append(len(asked))
+
+    cluster.look_up = look_up
+    with pytest.raises(UpstreamUnavailable, match=r"no broker took the connection: 127\.0\.0\.1:[12]: "):
+        await cluster.connect(7, _Remembers())
+
+    assert len(asked) == asked_again

@@ -176,6 +176,14 @@ class KafkaBroker:
             self.stop()
         self.start()
 
+    def move(self, relay_port: int) -> None:
+        """Stops, and starts again as a broker that says that its RECORDED listener is at another port."""
+        self.stop()
+        settings = self._properties.read_text()
+        self._properties.write_text(settings.replace(f":{self.relay_port}", f":{relay_port}"))
+        self.relay_port = relay_port
+        self.start()
+
     def pause(self) -> None:
         """Stops the process where it stands (SIGSTOP): connections stay open and nothing is read."""
         self._child.signal(signal.SIGSTOP)
