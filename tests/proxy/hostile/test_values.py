@@ -98,5 +98,38 @@ async def test_names_in_any_case_are_masked_where_the_rule_ignores_case(name: st
         assert SSN not in asked.frame
 
 
+LOOK_ALIKES = {
+    "another alphabet": "\u0455\u0455n",
+    "full width": "\uff53\uff53\uff4e",
+    "nothing wide inside": "s\u200bsn",
+    "a mark above": "ssn\u0301",
+    "the kept name in another alphabet": "\u0456d",
+    "the kept name escaped, in another alphabet": "\\u0456d",
+    "the kept name in another case": "ID",
+}
+
+
+@pytest.mark.parametrize("at", ["produce", "fetch"])
+@pytest.mark.parametrize("name", LOOK_ALIKES.values(), ids=LOOK_ALIKES)
+async def test_a_name_that_looks_like_another_is_masked_where_what_is_not_listed_is(name: str, at: str) -> None:
+    rules = (
+        rules_text(at, mask="keep").replace("path: $.ssn", "path: $.id").replace("fields:", "unlisted: redact, fields:")
+    )
+    record = f'{{"id":"clear","{name}":"123-45-6789"}}'.encode()
+    async with proxied(rules) as stage:
+        client = await stage.connect()
+
+        if at == "produce":
+            await client.send(produce_frame("payments", write_batch([record])))
+            (topic,) = oracle("ProduceRequest").decode((await stage.broker.asked()).body, 9)["topic_data"]
+            (masked,) = values(topic["partition_data"][0]["records"])
+        else:
+            await client.send(fetch_frame("payments"))
+            await stage.broker.answer(await stage.broker.asked(), fetched(11, {"payments": {0: write_batch([record])}}))
+            (masked,) = values(read_fetched(await client.read() or b"", 11)[0].records)
+
+        assert masked == f'{{"id":"clear","{name}":"[redacted]"}}'.encode()
+
+
 def values(records: bytes) -> list[bytes | None]:
     return [record.value for batch in read_batches(records) for record in batch.records]
