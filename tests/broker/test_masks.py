@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from support.clients import Client, Message
-from support.kafka import OTHER_USER, PASSWORD, USER, KafkaCluster
+from support.kafka import OTHER_USER, USER, KafkaCluster
 from support.proxy import ProxyProcess
+from support.stored import Stored, read, send
 from wiremask.rules.language.maskwords import MASKS
 
 pytestmark = pytest.mark.broker
@@ -51,14 +49,6 @@ CLEAR = {word: value for word, (_, value, _) in FIELDS.items()}
 HEADERS = [("x-user", b"ada"), ("gone", b"ada"), ("trace", b"a1")]
 
 
-class Stored(NamedTuple):
-    """One record as a client has it."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes | None]]
-
-
 SENT = Stored(b"customer-17", json.dumps(CLEAR).encode(), HEADERS)
 TOMBSTONE = Stored(b"customer-17", None, [])
 
@@ -87,38 +77,6 @@ def rules() -> str:
 """
     head = "apiVersion: wiremask.dev/v1\nkind: RuleSet\nmetadata: {name: masks}\nkeys: {k: {env: MASKS_KEY}}\nrules:\n"
     return head + parts
-
-
-async def send(bootstrap: str, topic: str, user: str | None, *records: Stored) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, **login(user))
-    await producer.start()
-    try:
-        for record in records:
-            await producer.send_and_wait(topic, value=record.value, key=record.key, headers=record.headers)
-    finally:
-        await producer.stop()
-
-
-async def read(bootstrap: str, topic: str, user: str | None, count: int) -> list[Stored]:
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", **login(user))
-    try:
-        async with asyncio.timeout(60):
-            await consumer.start()
-            found = [await consumer.getone() for _ in range(count)]
-    finally:
-        await consumer.stop()
-    return [Stored(one.key, one.value, list(one.headers)) for one in found]
-
-
-def login(user: str | None) -> dict[str, str]:
-    if user is None:
-        return {}
-    return {
-        "security_protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "PLAIN",
-        "sasl_plain_username": user,
-        "sasl_plain_password": PASSWORD,
-    }
 
 
 def assert_masked(record: Stored) -> None:
