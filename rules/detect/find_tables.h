@@ -41,7 +41,9 @@ typedef struct {
     uint8_t length;
 } iban_t;
 
-/* By country: the table is searched by halves. */
+/* By country: the table is searched by halves. Territories that use the IBANs of their country (IM, GP, AX and their like)
+ * have no row.
+ * Source: SWIFT, IBAN Registry, release 101: all 89 countries and their lengths were compared with it. */
 static const iban_t IBANS[] = {
     {"AD", 24}, {"AE", 23}, {"AL", 28}, {"AT", 20}, {"AZ", 28}, {"BA", 20}, {"BE", 16}, {"BG", 22}, {"BH", 22},
     {"BI", 27}, {"BR", 29}, {"BY", 28}, {"CH", 21}, {"CR", 22}, {"CY", 28}, {"CZ", 24}, {"DE", 22}, {"DJ", 27},
