@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from wiremask.rules.errors import RulesClash
 from wiremask.rules.kernel.jsonmask import OUTPUT_LIMIT_BYTES
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Sequence
 
-    from typing_extensions import Buffer
-
-    from wiremask.rules.kernel.jsonmask import JsonMasker
     from wiremask.rules.model.metadata import Metadata
     from wiremask.rules.model.rule import Direction, Rule
     from wiremask.rules.outcome import Outcome
@@ -108,12 +105,12 @@ class TopicPlan:
             output_limit_bytes=output_limit_bytes,
         )
         self._keeping: TopicPlan | None = None
-        tests = RecordTests(self.rules, depth_limit=json_depth)
-        self._tests = tests if tests.count else None
         enforced = [rule.without_parts() if rule.observes else rule for rule in self.rules]
-        self._values = value_masker(enforced, at, self._setting)
-        self._keys = key_masker(enforced, at, self._setting)
-        self._headers = header_masker(enforced, at, self._setting)
+        self._tests = tests = RecordTests([rule for rule in enforced if rule.masks], depth_limit=json_depth)
+        setting = replace(self._setting, conditions=tests.count)
+        self._values = value_masker(enforced, at, setting, tests)
+        self._keys = key_masker(enforced, at, setting, tests)
+        self._headers = header_masker(enforced, at, setting, tests)
         self.observers = tuple(
             Observer(rule, self._observing(enforced[:position], rule))
             for position, rule in enumerate(self.rules)
@@ -171,10 +168,13 @@ class TopicPlan:
             MaskedTooLarge: the masked parts outgrew the limit.
         """
         section = records.section
+        holds = b""
+        if self._tests.count:
+            holds = self._tests.decide(section, records.values, records.headers if self._asks_headers else None)
         return RecordsOutcome(
-            value=self._mask_values(section, records.values, records.headers if self._asks_headers else None),
-            key=None if self._keys is None else self._keys.mask(section, records.keys),
-            headers=None if self._headers is None else self._headers.mask(section, records.headers),
+            value=None if self._values is None else self._values.mask(section, records.values, holds),
+            key=None if self._keys is None else self._keys.mask(section, records.keys, holds),
+            headers=None if self._headers is None else self._headers.mask(section, records.headers, holds),
         )
 
     def mask(self, buffer: bytes | bytearray | memoryview, values: array[int]) -> Outcome:
@@ -187,16 +187,9 @@ class TopicPlan:
         Returns:
             The changed values, and per value what became of it; `Failure.rule` is a position in `rules`, or -1.
         """
-        outcome = self._mask_values(buffer, values, None)
-        return unchanged(len(values) // 2, rules=len(self.rules)) if outcome is None else outcome
-
-    def _mask_values(self, buffer: Buffer, values: array[int], headers: array[int] | None) -> Outcome | None:
         if self._values is None:
-            return None
-        if self._tests is None:
-            return self._values.mask(buffer, values)
-        # Rules with conditions on the record have format json, whose masker takes them.
-        return cast("JsonMasker", self._values).mask(buffer, values, self._tests.decide(buffer, values, headers))
+            return unchanged(len(values) // 2, rules=len(self.rules))
+        return self._values.mask(buffer, values, self._tests.decide(buffer, values, None))
 
     @property
     def _asks_headers(self) -> bool:

@@ -312,15 +312,13 @@ def _read_when(members: dict[str, Entry], faults: Faults) -> tuple[Condition | N
 
 
 def _check_record(rule: Rule, mark: Mark, faults: Faults) -> None:
-    """Reports what does not go with conditions on the record yet."""
-    if rule.key is not None or rule.headers:
-        faults.add(mark, "`record` is for `value` alone yet; put `key` and `headers` into another rule")
-    if rule.format != "json":
-        faults.add(mark, "`record` goes with `format: json` alone; write another rule")
-    if rule.observes:
-        faults.add(mark, "`record` does not go with `mode: observe` yet; delete one of the two")
-    if any(field.required for field in rule.fields):
-        faults.add(mark, "`record` does not go with `onMissing: reject` yet; put the field into another rule")
+    """Reports what does not go with conditions on the record."""
+    if rule.key is not None:
+        faults.add(
+            mark, "the same key must always mask to the same bytes, whatever the record; put `key` into another rule"
+        )
+    if rule.format == "text" and any(condition.path is not None for condition in rule.record):
+        faults.add(mark, "a value of `format: text` has no fields to compare; write {header: source, equals: web}")
 
 
 def _read_client(client: Node, faults: Faults) -> Condition | None:

@@ -28,18 +28,24 @@ _DOES = bytes(found == EQUAL for found in range(256))
 
 
 class RecordTests:
-    """The conditions of some rules, for each record of a batch.
+    """The conditions of some rules, for each record of a batch. Rules with the same conditions share what is decided.
 
     Attributes:
-        count: bytes that `decide` gives for each record. Those of a rule are at twice its place among the rules with
-            conditions: whether it may act, and whether it surely does.
+        count: bytes that `decide` gives for each record: see `number`.
     """
 
     def __init__(self, rules: Sequence[Rule], *, depth_limit: int) -> None:
+        self._places = {
+            record: place for place, record in enumerate(dict.fromkeys(rule.record for rule in rules if rule.record))
+        }
         self._rules = [
-            [(condition, _tester(condition, depth_limit)) for condition in rule.record] for rule in rules if rule.record
+            [(condition, _tester(condition, depth_limit)) for condition in record] for record in self._places
         ]
         self.count = 2 * len(self._rules)
+
+    def number(self, rule: Rule, *, exempts: bool = False) -> int | None:
+        """The byte of a record that tells whether a rule may act on it, or surely does (to exempt); None: it always does."""
+        return 2 * self._places[rule.record] + exempts if rule.record else None
 
     def decide(self, buffer: Buffer, values: array[int], headers: array[int] | None) -> bytes:
         """What holds of each record.

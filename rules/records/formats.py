@@ -36,7 +36,7 @@ class FormatsDiffer(RulesClash):
 class PartMasker(Protocol):
     """Masks one part of the records of a batch."""
 
-    def mask(self, buffer: Buffer, values: array[int], /) -> Outcome:
+    def mask(self, buffer: Buffer, values: array[int], conditions: bytes = b"", /) -> Outcome:
         """Masks a batch: see JsonMasker.mask."""
         ...
 
@@ -113,10 +113,10 @@ class TextMasker:
         whole = [selection for selection in selections if not selection.path]
         self._strings = _json(whole, setting, setting.markers.text)
 
-    def mask(self, buffer: Buffer, values: array[int], /) -> Outcome:
+    def mask(self, buffer: Buffer, values: array[int], conditions: bytes = b"", /) -> Outcome:
         """Masks a batch: see JsonMasker.mask. The span (0, -1) is a text that became null."""
         strings, spans = quote(buffer, values)
-        return unquote(self._strings.mask(strings, spans), buffer, values)
+        return unquote(self._strings.mask(strings, spans, conditions), buffer, values)
 
 
 class AutoMasker:
@@ -128,10 +128,11 @@ class AutoMasker:
         self._redacts = setting.on_unreadable == "redact"
         self._marker = setting.markers.json
         self._limit = setting.output_limit_bytes
+        self._conditions = setting.conditions
 
-    def mask(self, buffer: Buffer, values: array[int], /) -> Outcome:
+    def mask(self, buffer: Buffer, values: array[int], conditions: bytes = b"", /) -> Outcome:
         """Masks a batch: see JsonMasker.mask."""
-        outcome = self._json.mask(buffer, values)
+        outcome = self._json.mask(buffer, values, conditions)
         unread = [failure for failure in outcome.failures if failure.rule < 0]
         if not unread:
             return outcome
@@ -140,7 +141,9 @@ class AutoMasker:
         given = array("i")
         for index in texts:
             given.extend(values[2 * index : 2 * index + 2])
-        return self._join(outcome, texts, self._text.mask(buffer, given), beyond)
+        count = self._conditions
+        rows = b"".join([conditions[count * index : count * index + count] for index in texts])
+        return self._join(outcome, texts, self._text.mask(buffer, given, rows), beyond)
 
     def _join(self, json: Outcome, texts: Sequence[int], text: Outcome, beyond: Sequence[Failure]) -> Outcome:
         """One outcome of that for JSON, that for the texts at some places, and values that neither is for."""

@@ -30,11 +30,16 @@ _NOTHING = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderEntry:
-    """A field of one of the rules, which has the position `rule` among them."""
+    """A field of one of the rules, which has the position `rule` among them.
+
+    Attributes:
+        when: which condition must hold of the record: see RecordTests.number.
+    """
 
     field: HeaderField
     rule: int
     on_unmaskable: OnUnmaskable
+    when: int | None = None
 
 
 def _select(entry: HeaderEntry) -> Selection:
@@ -54,18 +59,21 @@ class HeaderMasker:
         self._entries = tuple(entries)
         self._rules = setting.rules
         self._limit = setting.output_limit_bytes
+        self._conditions = setting.conditions
+        alone = replace(setting, conditions=0)
         self._maskers = [
-            None if isinstance(entry.field.mask, Keep | Drop) else TextMasker([_select(entry)], setting)
+            None if isinstance(entry.field.mask, Keep | Drop) else TextMasker([_select(entry)], alone)
             for entry in entries
         ]
 
-    def mask(self, buffer: Buffer, headers: array[int], /) -> Outcome:
+    def mask(self, buffer: Buffer, headers: array[int], conditions: bytes = b"", /) -> Outcome:
         """Masks a batch.
 
         Args:
             buffer: the bytes that hold names and values; not changed.
             headers: five ints a header: record; start and length of its name; start and length of its value, -1 for
                 null.
+            conditions: for each record what RecordTests.decide tells.
 
         Returns:
             An Outcome with a span a header: LEFT_OUT for one that goes, (0, -1) for one whose value is null now. The
@@ -79,7 +87,7 @@ class HeaderMasker:
         failures: list[Failure] = []
         arena = bytearray()
         changed = unreadable = 0
-        for number, places in self._sort(memoryview(buffer), headers).items():
+        for number, places in self._sort(memoryview(buffer), headers, conditions).items():
             masker, rule = self._maskers[number], self._entries[number].rule
             if masker is None:  # only `drop` is asked for
                 for place in places:
@@ -111,24 +119,25 @@ class HeaderMasker:
             unreadable=unreadable,
         )
 
-    def _sort(self, buffer: memoryview, headers: array[int]) -> dict[int, list[int]]:
+    def _sort(self, buffer: memoryview, headers: array[int], conditions: bytes) -> dict[int, list[int]]:
         """The places of the headers that each entry decides, without those that are kept."""
-        decided: dict[bytes, int] = {}
+        decided: dict[tuple[bytes, bytes], int] = {}
         found: dict[int, list[int]] = {}
         for place in range(len(headers) // 5):
-            start, length = headers[5 * place + 1], headers[5 * place + 2]
+            record, start, length = headers[5 * place : 5 * place + 3]
             name = bytes(buffer[start : start + length])
-            number = decided.get(name)
+            holds = conditions[self._conditions * record : self._conditions * (record + 1)]
+            number = decided.get((name, holds))
             if number is None:
-                number = decided[name] = self._decide(name)
+                number = decided[name, holds] = self._decide(name, holds)
             if number != _NOTHING:
                 found.setdefault(number, []).append(place)
         return found
 
-    def _decide(self, name: bytes) -> int:
+    def _decide(self, name: bytes, holds: bytes) -> int:
         # Bytes that are no UTF-8 read as clients read them.
         text = name.decode("utf-8", "replace")
         for number, entry in enumerate(self._entries):
-            if entry.field.matches(text):
+            if (entry.when is None or holds[entry.when]) and entry.field.matches(text):
                 return _NOTHING if isinstance(entry.field.mask, Keep) else number
         return _NOTHING

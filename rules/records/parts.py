@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from wiremask.rules.model.masks import FailurePolicy, OnUnmaskable
     from wiremask.rules.model.rule import Direction, Part, Rule
+    from wiremask.rules.records.conditions import RecordTests
     from wiremask.rules.records.formats import PartMasker, Setting
 
 
@@ -24,31 +25,34 @@ _FAILS: dict[Direction, FailurePolicy] = {"produce": "reject", "fetch": "omit"}
 fetch `reject` does as `redact` does; at produce nothing is omitted, and the language does not let it be written."""
 
 
-def value_masker(rules: Sequence[Rule], at: Direction, setting: Setting) -> PartMasker | None:
+def value_masker(rules: Sequence[Rule], at: Direction, setting: Setting, tests: RecordTests) -> PartMasker | None:
     """What masks values; None if no rule does.
 
     Raises:
         RulesClash: the rules cannot act together.
     """
-    # Conditions on the record are for values alone: see RecordTests.count.
-    setting = replace(setting, conditions=2 * sum(bool(rule.record) for rule in rules))
-    return _fields_masker(rules, [_value_part(rule) for rule in rules], at, setting)
+    return _fields_masker(rules, [_value_part(rule) for rule in rules], at, setting, tests)
 
 
-def key_masker(rules: Sequence[Rule], at: Direction, setting: Setting) -> PartMasker | None:
+def key_masker(rules: Sequence[Rule], at: Direction, setting: Setting, tests: RecordTests) -> PartMasker | None:
     """What masks keys; None if no rule does.
 
     Raises:
         RulesClash: the rules cannot act together.
     """
-    return _fields_masker(rules, [rule.key for rule in rules], at, setting)
+    return _fields_masker(rules, [rule.key for rule in rules], at, setting, tests)
 
 
-def header_masker(rules: Sequence[Rule], at: Direction, setting: Setting) -> HeaderMasker | None:
+def header_masker(rules: Sequence[Rule], at: Direction, setting: Setting, tests: RecordTests) -> HeaderMasker | None:
     """What masks headers; None if no rule does."""
     concerned = [rule for rule in rules if rule.headers]
     entries = [
-        HeaderEntry(field=field, rule=position, on_unmaskable=_on_unmaskable(rule, at))
+        HeaderEntry(
+            field=field,
+            rule=position,
+            on_unmaskable=_on_unmaskable(rule, at),
+            when=tests.number(rule, exempts=isinstance(field.mask, Keep)),
+        )
         for position, rule in enumerate(rules)
         for field in rule.headers
     ]
@@ -56,13 +60,11 @@ def header_masker(rules: Sequence[Rule], at: Direction, setting: Setting) -> Hea
 
 
 def _fields_masker(
-    rules: Sequence[Rule], parts: Sequence[Part | None], at: Direction, setting: Setting
+    rules: Sequence[Rule], parts: Sequence[Part | None], at: Direction, setting: Setting, tests: RecordTests
 ) -> PartMasker | None:
     concerned = [rule for rule, part in zip(rules, parts, strict=True) if part is not None]
     if not concerned:
         return None
-    numbers = iter(range(len(rules)))
-    conditional = {position: next(numbers) for position, rule in enumerate(rules) if rule.record}
     selections = [
         Selection(
             path=field.path,
@@ -70,22 +72,24 @@ def _fields_masker(
             rule=position,
             on_unmaskable=_on_unmaskable(rule, at),
             detect=field.detect,
-            when=2 * conditional[position] + isinstance(field.mask, Keep) if position in conditional else None,
+            when=tests.number(rule, exempts=isinstance(field.mask, Keep)),
         )
         for position, (rule, part) in enumerate(zip(rules, parts, strict=True))
         if part is not None
         for field in part.fields
     ]
     required = [
-        Required(path=field.path, rule=position)
-        for position, part in enumerate(parts)
+        Required(path=field.path, rule=position, when=tests.number(rule))
+        for position, (rule, part) in enumerate(zip(rules, parts, strict=True))
         if part is not None and at == "produce"
         for field in part.fields
         if field.required
     ]
     form = common_format(part.format for part in parts if part is not None)
     masker = make_masker(form, selections, _with_policy(setting, concerned, at))
-    return RequiredMasker(masker, required, depth_limit=setting.json_depth) if required else masker
+    if not required:
+        return masker
+    return RequiredMasker(masker, required, depth_limit=setting.json_depth, conditions=setting.conditions)
 
 
 def _value_part(rule: Rule) -> Part | None:

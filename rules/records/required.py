@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from wiremask.rules.kernel.automaton import Selection
 from wiremask.rules.kernel.jsonmask import JsonMasker
@@ -27,10 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Required:
-    """A path that must select something, and the index of the rule that says so."""
+    """A path that must select something, and the index of the rule that says so.
+
+    Attributes:
+        when: which condition must hold of the record: see RecordTests.number.
+    """
 
     path: Path
     rule: int
+    when: int | None = None
 
 
 class RequiredMasker:
@@ -40,12 +45,16 @@ class RequiredMasker:
         masker: masks what is complete.
         required: what is asked for, in the order in which it is told; not `$`, which is always there.
         depth_limit: as the masker has it.
+        conditions: how many conditions there are for each value.
     """
 
-    def __init__(self, masker: PartMasker, required: Sequence[Required], *, depth_limit: int) -> None:
+    def __init__(
+        self, masker: PartMasker, required: Sequence[Required], *, depth_limit: int, conditions: int = 0
+    ) -> None:
         self._masker = masker
+        self._conditions = conditions
         self._tests = [
-            (one.rule, JsonMasker([Selection(path=one.path, mask=Drop(), rule=0)], rules=1, depth_limit=depth_limit))
+            (one, JsonMasker([Selection(path=one.path, mask=Drop(), rule=0)], rules=1, depth_limit=depth_limit))
             for one in required
         ]
 
@@ -53,17 +62,14 @@ class RequiredMasker:
         """Masks a batch: see JsonMasker.mask. Null is nothing to ask for; the unreadable is the masker's to judge."""
         complete = array("i", values)
         missing: dict[int, int] = {}
-        for rule, test in self._tests:
+        for one, test in self._tests:
             spans = test.mask(buffer, complete).spans
             for index in range(len(complete) // 2):
-                if spans[2 * index] == UNCHANGED and complete[2 * index + 1] >= 0:
-                    missing[index] = rule
+                asked = one.when is None or conditions[self._conditions * index + one.when]
+                if asked and spans[2 * index] == UNCHANGED and complete[2 * index + 1] >= 0:
+                    missing[index] = one.rule
                     complete[2 * index + 1] = -1
-        outcome = (
-            cast("JsonMasker", self._masker).mask(buffer, complete, conditions)
-            if conditions
-            else self._masker.mask(buffer, complete)
-        )
+        outcome = self._masker.mask(buffer, complete, conditions)
         return _refuse(outcome, missing) if missing else outcome
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wiremask.rules.plan import Plan
 
 Verdict = Literal["acts", "acts in part", "does not act"]
+_RECORD = "where its condition on the record holds"
 _NAMES = {"principal": "principal", "clientId": "client_id", "listener": "listener"}
 
 
@@ -57,7 +58,7 @@ def _explain(rule: Rule, topic: str, at: Direction, client: Client) -> Explained
     if rule.observes:
         return Explained(rule=rule, verdict="does not act", why="it observes: it counts and changes nothing")
     if rule.client is None:
-        return Explained(rule=rule, verdict="acts")
+        return Explained(rule=rule, verdict="acts", why=_RECORD if rule.record else "")
     holds = rule.client.holds(client, topic)
     if holds is None:
         unknown = sorted(name for name in rule.client.uses if name in _NAMES and getattr(client, _NAMES[name]) is None)
@@ -67,7 +68,7 @@ def _explain(rule: Rule, topic: str, at: Direction, client: Client) -> Explained
         verdict: Verdict = "acts" if masking == rule else "acts in part" if masking is not None else "does not act"
         return Explained(rule=rule, verdict=verdict, why=why)
     if holds:
-        return Explained(rule=rule, verdict="acts", why="its condition is true")
+        return Explained(rule=rule, verdict="acts", why=f"its condition is true{f'; {_RECORD}' if rule.record else ''}")
     return Explained(rule=rule, verdict="does not act", why="its condition is false")
 
 

@@ -259,11 +259,12 @@ RULES = {
     "record header with a number": (with_record("[{header: a, equals: ‸1}]"), "a header is compared with texts"),
     "record beside a key": (
         with_record("[{header: a, equals: b}]", "    key: {fields: [{path: $.a, mask: redact}]}\n", "‸"),
-        "is for `value` alone yet",
+        "the same key must always mask to the same bytes",
     ),
-    "record and observe": (
-        with_record("[{header: a, equals: b}]", "    mode: observe\n", "‸"),
-        "does not go with `mode: observe`",
+    "record path for a text": (
+        HEAD + "  - name: r\n    topics: [t]\n    at: [produce]\n    ‸when: {record: [{path: $.a, equals: b}]}\n"
+        "    value: {format: text, fields: [{path: $, mask: keep}]}\n",
+        "a value of `format: text` has no fields to compare",
     ),
     "unknown key in when": (with_rule("    when: {‸clients: a, client: topic == 'a'}\n"), "did you mean `client`?"),
     "no part": (HEAD + "  - ‸{name: r, topics: [t], at: [fetch]}\n", "a rule lacks `value`"),

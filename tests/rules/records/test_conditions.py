@@ -16,6 +16,8 @@ from wiremask.rules.kernel.automaton import AutomatonTooLarge, Selection
 from wiremask.rules.kernel.jsonmask import JsonMasker
 from wiremask.rules.model.masks import OneOf
 from wiremask.rules.model.selector import Path
+from wiremask.rules.outcome import LEFT_OUT, UNCHANGED, Outcome
+from wiremask.rules.records.batch import RecordsOutcome
 
 FILE = """\
 apiVersion: wiremask.dev/v1
@@ -139,6 +141,129 @@ def test_rules_without_conditions_mask_keys_and_headers_beside_them() -> None:
         ("key", b"k"),
         ("headers", b"h"),
     ]
+
+
+HEAD = "apiVersion: wiremask.dev/v1\nkind: RuleSet\nmetadata: {name: t}\nrules:\n"
+FROM_WEB = "when: {record: [{header: source, equals: web}]}"
+APP = [(b"source", b"app")]
+
+
+def outcome_of(rule: str, *records: tuple[bytes, list[tuple[bytes, bytes | None]]]) -> RecordsOutcome:
+    plan = compile_ruleset({"r": f"{HEAD}  - {{name: r, topics: [t], at: [produce], {rule}}}\n"}, lambda _: "")
+    matched = plan.match("t", "produce")
+    batch = Batch()
+    for value, headers in records:
+        batch.add(value, *headers)
+    assert matched is not None
+    return matched.mask_records(batch)
+
+
+def masked_values(outcome: Outcome | None, *values: bytes) -> list[bytes]:
+    assert outcome is not None
+    spans = zip(outcome.spans[::2], outcome.spans[1::2], strict=True)
+    return [
+        given if start < 0 else outcome.values[start : start + length]
+        for given, (start, length) in zip(values, spans, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("form", ["text", "auto"])
+def test_texts_go_by_headers(form: str) -> None:
+    values = (b"ada", b"ada", b"ada")
+    rule = f"{FROM_WEB}, value: {{format: {form}, fields: [{{path: $, mask: redact}}]}}"
+
+    outcome = outcome_of(rule, *zip(values, (WEB, APP, []), strict=True))
+
+    assert masked_values(outcome.value, *values) == [b"[redacted]", b"ada", b"[redacted]"]
+
+
+def test_values_of_either_format_go_by_fields_where_they_have_some() -> None:
+    values = (b'{"c":"DE","a":"x"}', b'{"c":"US","a":"x"}', b"no json", b'"json"')
+    rule = "when: {record: [{path: $.c, equals: DE}]}, value: {format: auto, fields: [{path: $..*, mask: redact}, {path: $, mask: redact}]}"
+
+    outcome = outcome_of(rule, *[(value, []) for value in values])
+
+    assert masked_values(outcome.value, *values) == [
+        b'{"c":"[redacted]","a":"[redacted]"}',
+        values[1],
+        b"[redacted]",
+        b'"[redacted]"',
+    ]
+
+
+def test_headers_go_by_the_record_that_they_belong_to() -> None:
+    rule = 'when: {record: [{path: $.c, equals: DE}]}, headers: [{name: gone, mask: drop}, {name: "u*", mask: redact}]'
+    headers: list[tuple[bytes, bytes | None]] = [(b"user", b"ada"), (b"gone", b"1"), (b"other", b"2")]
+    given = (b'{"c":"DE"}', b'{"c":"US"}', b"unreadable")
+
+    outcome = outcome_of(rule, *[(value, headers) for value in given])
+
+    (_, part) = outcome.parts[0]
+    starts = [list(part.spans[2 * place :: 6]) for place in range(3)]
+    assert [[start >= 0 for start in starts[0]], [start == LEFT_OUT for start in starts[1]]] == [
+        [True, False, True]
+    ] * 2
+    assert starts[2] == [UNCHANGED] * 3
+    assert part.values == b"[redacted]" * 2
+
+
+def test_headers_are_exempt_only_where_it_is_sure() -> None:
+    keeps = "when: {record: [{path: $.c, equals: DE}]}, headers: [{name: user, mask: keep}]"
+    text = f"{HEAD}  - {{name: r, topics: [t], at: [produce], {keeps}}}\n  - {{name: s, topics: [t], at: [produce], headers: [{{name: user, mask: redact}}]}}\n"
+    plan = compile_ruleset({"r": text}, lambda _: "").match("t", "produce")
+    batch = Batch()
+    for value in (b'{"c":"DE"}', b'{"c":"US"}', b"{}"):
+        batch.add(value, (b"user", b"ada"))
+    assert plan is not None
+
+    outcome = plan.mask_records(batch).headers
+
+    assert outcome is not None
+    assert [start >= 0 for start in outcome.spans[::2]] == [False, True, True]
+
+
+def test_fields_are_required_where_the_condition_may_hold() -> None:
+    values = (b'{"c":"DE","a":1}', b'{"c":"DE"}', b'{"c":"US"}', b"{}")
+    rule = "when: {record: [{path: $.c, equals: DE}]}, value: {fields: [{path: $.a, mask: redact, onMissing: reject}]}"
+
+    outcome = outcome_of(rule, *[(value, []) for value in values]).value
+
+    assert outcome is not None
+    assert [failure.index for failure in outcome.failures] == [1, 3]
+
+
+def test_detectors_search_the_records_for_which_all_holds() -> None:
+    values = (
+        b'{"c":"DE","n":"to ada@example.com"}',
+        b'{"c":"US","n":"to ada@example.com"}',
+        b'{"n":"to ada@example.com"}',
+    )
+    rule = "when: {record: [{path: $.c, equals: DE}]}, value: {fields: [{detect: [email], mask: redact}]}"
+
+    outcome = outcome_of(rule, *[(value, []) for value in values])
+
+    assert masked_values(outcome.value, *values) == [
+        b'{"c":"DE","n":"to [redacted]"}',
+        values[1],
+        b'{"n":"to [redacted]"}',
+    ]
+
+
+def test_rules_that_observe_count_the_records_for_which_all_holds() -> None:
+    text = (
+        f"{HEAD}  - name: r\n    topics: [t]\n    at: [produce]\n    mode: observe\n    {FROM_WEB}\n"
+        "    value: {fields: [{path: $.a, mask: redact}, {path: $.b, mask: redact}]}\n"
+    )
+    plan = compile_ruleset({"r": text}, lambda _: "").match("t", "produce")
+    batch = Batch()
+    for headers in (WEB, APP, WEB):
+        batch.add(b'{"a":1,"b":2}', *headers)
+    assert plan is not None
+
+    (observed,) = [observer.observe(batch) for observer in plan.observers]
+
+    assert observed.masked == {"$.a": 2, "$.b": 2}
+    assert plan.mask_records(batch).value is None
 
 
 LITERALS = OneOf(strings=("", "ssn", "é"), numbers=("0", "7"), booleans=("true",))
