@@ -44,7 +44,7 @@ class RecordTests:
         self.count = 2 * len(self._rules)
 
     def number(self, rule: Rule, *, exempts: bool = False) -> int | None:
-        """The byte of a record that tells whether a rule may act on it, or surely does (to exempt); None: it always does."""
+        """The byte of a record that tells if a rule may act on it, or surely does (to exempt); None: it always does."""
         return 2 * self._places[rule.record] + exempts if rule.record else None
 
     def decide(self, buffer: Buffer, values: array[int], headers: array[int] | None) -> bytes:
