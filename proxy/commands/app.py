@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from wiremask.rules.model.onepart import OnePart
 
 __all__ = ["app"]
 
@@ -21,6 +24,8 @@ app = typer.Typer(
 )
 
 _RULES = "A rule file, or a directory of rule files."
+_KEY = "What stands on standard input is a record's key."
+_HEADER = "What stands on standard input is the value of a header of this name."
 _FORM = "text: a table on a terminal, lines with tabs in a pipe. json: one document on standard output."
 
 # Read by their own parsers before typer is imported (see `wiremask.proxy.cli`); here for the list of commands.
@@ -39,6 +44,14 @@ class Form(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+def _one_part(*, key: bool, header: str | None) -> OnePart:
+    from wiremask.rules.model.onepart import OnePart  # noqa: PLC0415
+
+    if key and header is not None:
+        raise typer.BadParameter("there is one thing on standard input; give --key or --header")
+    return OnePart(key=key, header=header)
 
 
 @app.command(context_settings=_ELSEWHERE)
@@ -108,11 +121,14 @@ def explain(
     listener: Annotated[
         str | None, typer.Option(help="The listener that it came in by; not known unless given.")
     ] = None,
+    key: Annotated[bool, typer.Option("--key", help=_KEY)] = False,
+    header: Annotated[str | None, typer.Option(metavar="NAME", help=_HEADER)] = None,
     form: Annotated[Form, typer.Option("--format", help=_FORM)] = Form.TEXT,
 ) -> None:
     """Tell which rules act on a topic, in order, and why the others do not.
 
-    With a record's value on standard input, also tell for each field of it which rule decides it; no value is printed.
+    With a record's value (or key, or header) on standard input, also tell for each field of it which rule decides it;
+    no value is printed.
     Exit code 3 if the rules refuse the record.
     """
     from wiremask.proxy.commands.explain import explain_rules  # noqa: PLC0415
@@ -121,7 +137,9 @@ def explain(
 
     directions = [one for one in DIRECTIONS if at is None or at.value == one]
     client = Client(principal=principal, client_id=client_id, listener=listener)
-    raise typer.Exit(explain_rules(rules, topic, directions, client, form.value))
+    raise typer.Exit(
+        explain_rules(rules, topic, directions, client, form.value, part=_one_part(key=key, header=header))
+    )
 
 
 @app.command()
@@ -152,15 +170,18 @@ def reveal(
     rules: Annotated[Path, typer.Option(exists=True, help=_RULES)],
     topic: Annotated[str, typer.Option(help="The topic that the value comes from.")],
     at: Annotated[At, typer.Option(help="Where it was masked.")] = At.PRODUCE,
+    *,
+    key: Annotated[bool, typer.Option("--key", help=_KEY)] = False,
+    header: Annotated[str | None, typer.Option(metavar="NAME", help=_HEADER)] = None,
 ) -> None:
-    """Undo the masks `encrypt` and `fpe` in a value from standard input.
+    """Undo the masks `encrypt` and `fpe` in a value (or key, or header) from standard input.
 
     The keys that the rules name must be there. The value goes to standard output; fields with other masks stay masked.
     A value with a field that these rules have not encrypted ends the command with exit code 3 and prints nothing.
     """
     from wiremask.proxy.commands.reveal import reveal as carry_out  # noqa: PLC0415
 
-    raise typer.Exit(carry_out(rules, topic, at.value))
+    raise typer.Exit(carry_out(rules, topic, at.value, _one_part(key=key, header=header)))
 
 
 @app.command(name="import-connect")

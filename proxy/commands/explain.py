@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from array import array
 from typing import TYPE_CHECKING
 
 from wiremask.proxy.commands.output import write_errors, write_json, write_lines, write_rows
 from wiremask.proxy.inprocess import JSON_DEPTH
 from wiremask.proxy.loading import load_rules
 from wiremask.rules.errors import RuleSetInvalid
+from wiremask.rules.records.onerecord import OneRecord
 from wiremask.rules.review.acts import fields_of, name_of
 from wiremask.rules.review.attribution import ValueUnreadable, attribute
 from wiremask.rules.review.explanation import Explained, explain
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from wiremask.proxy.commands.output import Form
     from wiremask.rules import Client, Plan, TopicPlan
+    from wiremask.rules.model.onepart import OnePart
     from wiremask.rules.model.rule import Direction
     from wiremask.rules.review.attribution import Decision
 
@@ -32,8 +33,10 @@ _COLUMNS = ("verdict", "at", "rule", "what", "why", "place")
 _DECISIONS = ("at", "field", "rule", "mask", "named as")
 
 
-def explain_rules(rules: Path, topic: str, directions: Sequence[Direction], client: Client, form: Form) -> int:
-    """Prints the rules, and for a record on standard input its fields; 3 if the rules refuse the record."""
+def explain_rules(
+    rules: Path, topic: str, directions: Sequence[Direction], client: Client, form: Form, *, part: OnePart
+) -> int:
+    """Prints the rules, and for a part of a record on standard input its fields; 3 if the rules refuse the record."""
     try:
         plan = load_rules(rules, env=os.environ, json_depth=JSON_DEPTH)
     except RuleSetInvalid as invalid:
@@ -41,7 +44,7 @@ def explain_rules(rules: Path, topic: str, directions: Sequence[Direction], clie
         return INVALID_RULES
     explained = {at: list(explain(plan, topic, at, client)) for at in directions}
     record = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
-    decided, refusals = _decide(plan, topic, directions, client, record) if record else ({}, {})
+    decided, refusals = _decide(plan, topic, directions, client, record, part=part) if record else ({}, {})
     if form == "json":
         write_json(
             {
@@ -63,7 +66,7 @@ def explain_rules(rules: Path, topic: str, directions: Sequence[Direction], clie
 
 
 def _decide(
-    plan: Plan, topic: str, directions: Sequence[Direction], client: Client, record: bytes
+    plan: Plan, topic: str, directions: Sequence[Direction], client: Client, record: bytes, *, part: OnePart
 ) -> tuple[dict[Direction, Sequence[Decision]], dict[Direction, str]]:
     """What decides the leaves of a record, and why it would be refused, for each direction."""
     decided: dict[Direction, Sequence[Decision]] = {}
@@ -73,21 +76,31 @@ def _decide(
         if program is None:
             continue
         try:
-            decided[at] = attribute(program.rules, at, record, json_depth=JSON_DEPTH)
+            rules = [part.as_value(rule) for rule in program.rules]
+            decided[at] = attribute(rules, at, record, json_depth=JSON_DEPTH)
         except ValueUnreadable as unreadable:
             refusals[at] = f"unreadable: {unreadable.detail}"
             continue
-        refusal = _refusal(program, record)
+        refusal = _refusal(program, part, record)
         if refusal is not None:
             refusals[at] = refusal
     return decided, refusals
 
 
-def _refusal(program: TopicPlan, record: bytes) -> str | None:
-    failures = program.mask(record, array("i", (0, len(record)))).failures
+def _refusal(program: TopicPlan, part: OnePart, record: bytes) -> str | None:
+    given = (
+        OneRecord.of(key=record)
+        if part.key
+        else OneRecord.of(value=record)
+        if part.header is None
+        else OneRecord.of(headers=[(part.header, record)])
+    )
+    failures = program.mask_records(given).failures
     if not failures:
         return None
-    return f"{failures[0].reason}: {failures[0].detail} (rule {program.rules[failures[0].rule].name})"
+    failure = failures[0][1]
+    by = f" (rule {program.rules[failure.rule].name})" if failure.rule >= 0 else ""
+    return f"{failure.reason}: {failure.detail}{by}"
 
 
 def _rules(at: Direction, explained: Sequence[Explained]) -> Iterator[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""`wiremask reveal`: undoes `encrypt` and `fpe` in a value from standard input, with the keys that the rules name."""
+"""`wiremask reveal`: undoes `encrypt` and `fpe` in a value, key or header from standard input, with the rules' keys."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from wiremask.rules.reveal import reveal_plan
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wiremask.rules.model.onepart import OnePart
     from wiremask.rules.model.rule import Direction
 
 INVALID_RULES = 1
 REFUSED = 3
 
 
-def reveal(rules: Path, topic: str, at: Direction) -> int:
+def reveal(rules: Path, topic: str, at: Direction, part: OnePart) -> int:
     """Prints the value as it was before it was masked, as far as that can be; 3 if a field is not what was masked."""
     try:
         plan = load_rules(rules, env=os.environ, json_depth=JSON_DEPTH)
     except RuleSetInvalid as invalid:
         sys.stderr.write(f"{invalid}\n")
         return INVALID_RULES
-    undoing = reveal_plan(plan, topic, at, json_depth=JSON_DEPTH)
+    undoing = reveal_plan(plan, topic, at, part=part, json_depth=JSON_DEPTH)
     if undoing is None:
         sys.stderr.write("no rule has a mask for this topic and direction that can be undone\n")
         return REFUSED

@@ -294,6 +294,47 @@ def test_explain_tells_why_a_record_is_refused(call, rules, value, why):
     assert CANARY not in out.decode()
 
 
+PARTS = """\
+apiVersion: wiremask.dev/v1
+kind: RuleSet
+metadata: {name: parts}
+rules:
+  - name: r
+    topics: [t]
+    at: [produce]
+    key: {format: text, fields: [{path: $, mask: {hash: {key: k}}}]}
+    headers: [{name: "x-*", mask: redact}, {name: gone, mask: drop}]
+keys: {k: {env: EXPLAIN_KEY}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "decides"),
+    [
+        (["--key"], "produce\t$\tr\thash\t$"),
+        (["--header", "x-user"], "produce\t$\tr\tredact\tx-*"),
+        (["--header", "gone"], "produce\t$\tr\tdrop\tgone"),
+        (["--header", "other"], ""),
+    ],
+    ids=["key", "header", "dropped header", "another header"],
+)
+def test_explain_tells_what_decides_a_key_or_header(call, tmp_path, monkeypatch, part, decides):
+    monkeypatch.setenv("EXPLAIN_KEY", "hex:9f0c5d2ab1e64733885cd41fe027b96a0b7de35812fc469e6d21c8b45a97033f")
+    (tmp_path / "rules.yaml").write_text(PARTS)
+
+    code, out, err = call("explain", tmp_path / "rules.yaml", "--topic", "t", "--at", "produce", *part, stdin=b"ada")
+
+    assert (code, err) == (0, "")
+    assert out.decode().split("\n\n")[1].strip().splitlines()[-1:] == ([decides] if decides else [])
+
+
+def test_explain_takes_one_thing_at_a_time(call, rules):
+    code, out, err = call("explain", rules, "--topic", "t", "--key", "--header", "a", stdin=b"x")
+
+    assert (code, out) == (2, b"")
+    assert "give --key or --header" in err
+
+
 def test_explain_without_a_record_lists_rules_alone(call, rules, tmp_path):
     code, out, err = call("explain", rules, "--topic", "payments.public", "--at", "produce")
 

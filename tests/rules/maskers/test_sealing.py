@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from wiremask.rules import KeyReference, Plan, TopicPlan, compile_ruleset
 from wiremask.rules.keys import decode_key, derive_subkey
+from wiremask.rules.model.onepart import OnePart
 from wiremask.rules.outcome import Detail
+from wiremask.rules.records.onerecord import OneRecord
 from wiremask.rules.reveal import reveal_plan
 
 KEYS = {
@@ -179,3 +181,52 @@ def test_no_key_shows_in_a_representation() -> None:
         for word in ("encrypt", "encrypt-siv1", "encrypt-siv2", "fpe"):
             for domain in ("", "d"):
                 assert repr(derive_subkey(decode_key(text), word, domain))[2:20] not in shown
+
+
+PARTS = """\
+apiVersion: wiremask.dev/v1
+kind: RuleSet
+metadata: {name: parts}
+keys: {pii: {env: V1}}
+rules:
+  - name: exempt
+    topics: [t]
+    at: [produce]
+    when: {record: [{header: source, equals: web}]}
+    headers: [{name: "*", mask: keep}]
+  - name: r
+    topics: [t]
+    at: [produce]
+    reversible: true
+    key: {format: text, fields: [{path: $, mask: {encrypt: {key: pii, deterministic: true}}}]}
+    headers: [{name: "x-*", mask: {encrypt: {key: pii}}}, {name: gone, mask: drop}]
+"""
+
+
+@pytest.mark.parametrize("part", [OnePart(key=True), OnePart(header="x-user")], ids=["key", "header"])
+def test_keys_and_headers_come_back(part: OnePart) -> None:
+    plan = compile_ruleset({"r": PARTS}, lambda reference: KEYS[reference.env or ""])
+    program, undoing = plan.match("t", "produce"), reveal_plan(plan, "t", "produce", part=part)
+    record = OneRecord.of(key=b"ada", headers=[("x-user", b"ada")])
+    assert program is not None
+    outcome = program.mask_records(record)
+    masked = record.masked_key(outcome) if part.key else dict(record.masked_headers(outcome))["x-user"]
+    assert masked is not None
+    assert undoing is not None
+
+    back = undoing.mask(masked, array("i", (0, len(masked))))
+
+    assert masked.startswith(b"wm1:pii:")
+    assert back.values == b"ada"
+
+
+@pytest.mark.parametrize(
+    "part", [OnePart(), OnePart(header="gone"), OnePart(header="other")], ids=["value", "dropped", "none"]
+)
+def test_there_is_nothing_to_undo_in_other_parts(part: OnePart) -> None:
+    assert (
+        reveal_plan(
+            compile_ruleset({"r": PARTS}, lambda reference: KEYS[reference.env or ""]), "t", "produce", part=part
+        )
+        is None
+    )
