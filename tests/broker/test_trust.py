@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,51 @@ async def test_readers_with_access_tokens_of_an_issuer_are_told_apart(
         seen[user] = await READERS[library](access, cards)
 
     assert_told_apart(seen)
+
+
+@pytest.fixture
+def node_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Has `broker-N.kafka.example` be this machine: for clients in this process, and by a file for Java."""
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, *arguments: Any, **options: Any) -> Any:
+        is_node = isinstance(host, str) and host.endswith(".kafka.example")
+        return real("127.0.0.1" if is_node else host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    file = tmp_path / "hosts"
+    file.write_text("127.0.0.1 localhost broker-3.kafka.example\n")
+    return file
+
+
+@pytest.mark.parametrize("library", ["aiokafka", "kafka-python", "java"])  # librdkafka asks the system alone for names
+async def test_all_nodes_are_served_on_one_port_by_their_names(
+    library: str, secure: KafkaCluster, authority: Authority, cards: str, start_proxy_of: Any, node_hosts: Path
+) -> None:
+    names = ["localhost", "127.0.0.1", "*.kafka.example"]
+    tls = {**authority.issue("by-names", hosts=names).settings, "nodeNames": "broker-{node}.kafka.example"}
+    proxy = start_proxy_of(
+        upstream=secure.sasl_bootstrap,
+        rules=TELLS_READERS_APART,
+        env=KEY,
+        listener={"tls": tls},
+        settings={"upstream": {"tls": {"ca": str(authority.ca)}}},
+    )
+
+    value = await READERS[library](
+        Access(
+            bootstrap=f"localhost:{proxy.port}",
+            ca=authority.ca,
+            mechanism="SCRAM-SHA-256",
+            user="fraud",
+            password=PASSWORD,
+            hosts=node_hosts,
+        ),
+        cards,
+    )
+
+    assert json.loads(value)["card"] == "*" * 12 + CARD[-4:]
+    assert proxy.metric("wiremask_connections_total") > 1
 
 
 @pytest.mark.parametrize("library", [AioKafka(), Confluent()], ids=lambda library: library.name)

@@ -38,6 +38,8 @@ class Access:
     user: str
     password: str
     token: str | None = None
+    hosts: Path | None = None
+    """A file in the form of /etc/hosts, which Java can be told to look names up in."""
 
     @property
     def access_token(self) -> str:
@@ -148,6 +150,8 @@ def _with_java(access: Access, topic: str) -> bytes | None:
             "org.apache.kafka.sasl.oauthbearer.allowed.urls": file.as_uri(),
             "org.apache.kafka.sasl.oauthbearer.allowed.files": str(file),
         }
+    if access.hosts is not None:
+        system["jdk.net.hosts.file"] = str(access.hosts)
     properties = [part for name, value in settings.items() for part in ("--command-property", f"{name}={value}")]
     read = java_tool(
         "org.apache.kafka.tools.consumer.ConsoleConsumer",
