@@ -6,13 +6,30 @@ in the form of RFC 5952, groups only.
 """
 
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_FromStringAndSize
-from libc.stdint cimport uint8_t
-from libc.string cimport memcpy, memset
+from libc.stdint cimport uint8_t, uint64_t
 
 
 cdef extern from "<arpa/inet.h>" nogil:
     enum: AF_INET, AF_INET6
     int inet_pton(int family, const char* text, void* to)
+
+
+cdef extern from *:
+    """
+    static inline uint64_t read_big(const uint8_t *p)
+    {
+        uint64_t number = 0;
+        for (int i = 0; i < 8; i++) number = number << 8 | p[i];
+        return number;
+    }
+
+    static inline void write_big(uint8_t *p, uint64_t number)
+    {
+        for (int i = 0; i < 8; i++) p[i] = (uint8_t)(number >> (56 - 8 * i));
+    }
+    """
+    uint64_t read_big(const uint8_t* p) noexcept nogil
+    void write_big(uint8_t* p, uint64_t number) noexcept nogil
 
 
 cdef extern from "Python.h":
@@ -90,15 +107,23 @@ def scramble_prefixes(encryptor, texts):
 
 cdef void write_blocks(const uint8_t* address, int size, uint8_t* block) noexcept:
     """A block for each bit of the address."""
-    cdef uint8_t prefix[BLOCK]
+    cdef uint64_t high = 0, low = 0, mask
     cdef int bit
-    memset(prefix, 0, BLOCK)
-    if size == 4:
-        prefix[BLOCK - 1] = 4
+    # In registers: a block that is changed byte by byte and then copied whole waits for its own stores.
+    if size == BLOCK:
+        high, low = read_big(address), read_big(address + 8)
+    else:
+        for bit in range(4):
+            high |= <uint64_t>address[bit] << (56 - 8 * bit)
     for bit in range(8 * size):
-        memcpy(block, prefix, BLOCK)
-        block[bit >> 3] |= 0x80 >> (bit & 7)
-        prefix[bit >> 3] |= address[bit >> 3] & (0x80 >> (bit & 7))
+        mask = <uint64_t>1 << (63 - (bit & 63))
+        # All bits above the mask's, and the mask.
+        if bit < 64:
+            write_big(block, high & (0 - (mask << 1)) | mask)
+            write_big(block + 8, 4 if size == 4 else 0)
+        else:
+            write_big(block, high)
+            write_big(block + 8, low & (0 - (mask << 1)) | mask)
         block += BLOCK
 
 

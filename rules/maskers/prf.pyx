@@ -62,7 +62,8 @@ def hmac_texts(bytes key, texts):
 cdef struct value_t:
     wide_t a, b              # the two halves as numbers
     wide_t modulus_u, modulus_v
-    uint32_t at, u, v        # where its numerals stand; lengths of the halves
+    uint32_t u, v            # lengths of the halves
+    uint32_t at, blocks      # of a value with a tweak: where its first blocks stand, and how many they are
     uint32_t half_bytes      # b of the standard
     uint32_t sum_bytes       # d of the standard
     uint8_t chained[16]      # the state of CBC-MAC before the last block
@@ -161,12 +162,12 @@ cdef void write_numerals(uint8_t* out, wide_t number, uint32_t count, int radix)
 cdef int set_up(encryptor, int radix, list numerals, list tweaks, value_t* values) except -1:
     """Reads the numerals, and runs CBC-MAC over all blocks but the last, which are the same in every round."""
     cdef value_t* value = values
-    cdef uint32_t length, i, blocks
+    cdef uint32_t length, i, size, whole
     cdef const uint8_t* text
-    cdef bytes one, tweak, fixed
+    cdef bytes one, tweak
     cdef dict heads = {}
     cdef dict sizes = {}
-    cdef list pending = []
+    cdef bytearray chained = bytearray()
     for one, tweak in zip(numerals, tweaks, strict=True):
         length = len(one)
         text = <const uint8_t*>PyBytes_AS_STRING(one)
@@ -196,14 +197,20 @@ cdef int set_up(encryptor, int radix, list numerals, list tweaks, value_t* value
                 heads[length] = encryptor.update(first_block(radix, length, 0))
             memcpy(value.chained, PyBytes_AS_STRING(<bytes>heads[length]), BLOCK)
         else:
-            fixed = first_block(radix, length, len(tweak)) + tweak
-            fixed += bytes((BLOCK - (len(tweak) + value.half_bytes + 1) % BLOCK) % BLOCK)
-            # What follows in the last block: the round and the half.
-            blocks = (len(fixed) + value.half_bytes + 1) // BLOCK
-            memcpy(value.last, PyBytes_AS_STRING(fixed) + BLOCK * (blocks - 1), len(fixed) - BLOCK * (blocks - 1))
-            pending.append((value - values, fixed, blocks - 1))
+            if (length, len(tweak)) not in heads:
+                heads[length, len(tweak)] = first_block(radix, length, len(tweak))
+            # Tweak, zeros up to a block's end, and what the rounds fill in: the round and the half.
+            size = len(tweak) + (BLOCK - (len(tweak) + value.half_bytes + 1) % BLOCK) % BLOCK
+            whole = (size + value.half_bytes + 1) // BLOCK * BLOCK - BLOCK
+            value.at = len(chained)
+            value.blocks = 1 + whole // BLOCK
+            chained += <bytes>heads[length, len(tweak)]
+            chained += tweak[:whole].ljust(whole, b"\0")
+            for i in range(size - whole):
+                value.last[i] = <uint8_t>tweak[whole + i] if whole + i < <uint32_t>len(tweak) else 0
         value += 1
-    chain(encryptor, pending, values)
+    if chained:
+        chain(encryptor, chained, values, len(numerals))
     return 0
 
 
@@ -214,24 +221,33 @@ cdef bytes first_block(int radix, uint32_t length, Py_ssize_t tweak_length):
     )
 
 
-cdef int chain(encryptor, list pending, value_t* values) except -1:
-    """CBC-MAC over the first blocks of those values that have a tweak, a block of all of them at a time."""
-    cdef Py_ssize_t number, k
-    cdef bytes fixed
-    cdef int at = 0
-    cdef bytes out
-    cdef uint8_t* state
-    while pending:
-        given = bytearray()
-        for number, fixed, blocks in pending:
-            state = values[number].chained
-            for k in range(BLOCK):
-                state[k] ^= (<const uint8_t*>PyBytes_AS_STRING(fixed))[BLOCK * at + k]
-            given += (<char*>state)[:BLOCK]
-        out = encryptor.update(bytes(given))
-        at += 1
-        for k in range(len(pending)):
-            number = pending[k][0]
-            memcpy(values[number].chained, PyBytes_AS_STRING(out) + BLOCK * k, BLOCK)
-        pending = [item for item in pending if item[2] > at]
-    return 0
+cdef int chain(encryptor, bytearray texts, value_t* values, Py_ssize_t count) except -1:
+    """CBC-MAC over the first blocks of those values that have a tweak, a block of all of them at a time.
+
+    The blocks of each value stand in `texts` from `at` on.
+    """
+    cdef const uint8_t* text = <const uint8_t*><char*>texts
+    cdef bytearray given, sealed
+    cdef uint8_t* to
+    cdef Py_ssize_t number, k, taken
+    cdef uint32_t step = 0
+    while True:
+        given = bytearray(BLOCK * count)
+        to = <uint8_t*><char*>given
+        taken = 0
+        for number in range(count):
+            if values[number].blocks > step:
+                for k in range(BLOCK):
+                    to[BLOCK * taken + k] = values[number].chained[k] ^ text[values[number].at + BLOCK * step + k]
+                taken += 1
+        if taken == 0:
+            return 0
+        sealed = bytearray(BLOCK * taken + BLOCK)
+        encryptor.update_into(given[:BLOCK * taken], sealed)
+        to = <uint8_t*><char*>sealed
+        taken = 0
+        for number in range(count):
+            if values[number].blocks > step:
+                memcpy(values[number].chained, to + BLOCK * taken, BLOCK)
+                taken += 1
+        step += 1
