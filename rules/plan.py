@@ -56,9 +56,11 @@ class TopicPlan:
         at: the direction.
         observers: the rules among them that only observe, ready to.
         is_light: the kernel does all of it by itself, many times faster than what else there is.
+        masks_headers: whether any rule looks at headers.
     """
 
     __slots__ = (
+        "_asks_headers",
         "_headers",
         "_keeping",
         "_keys",
@@ -67,6 +69,7 @@ class TopicPlan:
         "_values",
         "at",
         "is_light",
+        "masks_headers",
         "observers",
         "rules",
     )
@@ -111,6 +114,9 @@ class TopicPlan:
         self._values = value_masker(enforced, at, setting, tests)
         self._keys = key_masker(enforced, at, setting, tests)
         self._headers = header_masker(enforced, at, setting, tests)
+        # Both are asked of each batch, so they are answered once.
+        self._asks_headers = any(condition.header is not None for rule in self.rules for condition in rule.record)
+        self.masks_headers = self._headers is not None or self._asks_headers
         self.observers = tuple(
             Observer(rule, self._observing(enforced[:position], rule))
             for position, rule in enumerate(self.rules)
@@ -156,11 +162,6 @@ class TopicPlan:
             output_limit_bytes=setting.output_limit_bytes,
         )
 
-    @property
-    def masks_headers(self) -> bool:
-        """Whether any rule looks at headers."""
-        return self._headers is not None or self._asks_headers
-
     def mask_records(self, records: Records) -> RecordsOutcome:
         """Masks all parts of the records of a batch. The work is done without the interpreter's lock, headers aside.
 
@@ -190,10 +191,6 @@ class TopicPlan:
         if self._values is None:
             return unchanged(len(values) // 2, rules=len(self.rules))
         return self._values.mask(buffer, values, self._tests.decide(buffer, values, None))
-
-    @property
-    def _asks_headers(self) -> bool:
-        return any(condition.header is not None for rule in self.rules for condition in rule.record)
 
 
 class ClientPlan(Protocol):
