@@ -230,3 +230,42 @@ def test_a_reader_that_takes_a_byte_now_and_then_stands_still(taken: int, is_cut
         reader.socket.take(taken)
 
     assert ("stalled" in ended) == is_cut
+
+
+@pytest.mark.parametrize("worker_bytes", [0, 64 * MIB], ids=["on a worker", "at once"])
+@pytest.mark.parametrize(("count", "is_refused"), [(2, False), (40, True)])
+async def test_masks_make_no_more_of_a_request_than_a_frame_may_be(
+    count: int, is_refused: bool, worker_bytes: int
+) -> None:
+    before = refused("produce")
+    rules = rules_text("produce", mask=f"{{fixed: {'x' * 1000}}}")
+    async with proxied(rules, frame_bytes=32_768, worker_bytes=worker_bytes) as stage:
+        client = await stage.connect()
+
+        await client.send(produce_frame("payments", write_batch([CLEAR] * count)))
+        if is_refused:
+            told = await client.read()
+            assert told is not None
+            assert read_produced(told, 9)[0].error_code == ErrorCode.MESSAGE_TOO_LARGE
+            assert await stage.broker.hears_nothing(for_s=0.02)
+            assert refused("produce") == before + 1
+        else:
+            assert len((await stage.broker.asked()).frame) > 2000
+
+
+@pytest.mark.parametrize("worker_bytes", [0, 64 * MIB], ids=["on a worker", "at once"])
+async def test_a_reader_gets_the_first_of_the_batches_that_masks_made_larger_and_asks_again(worker_bytes: int) -> None:
+    batch = write_batch([CLEAR] * 4)
+    rules = rules_text("fetch", mask=f"{{fixed: {'x' * 1000}}}")
+    async with proxied(rules, worker_bytes=worker_bytes) as stage:
+        client = await stage.connect()
+
+        await client.send(fetch_frame("payments", max_bytes=6_000))
+        await stage.broker.answer(await stage.broker.asked(), fetched(11, {"payments": {0: batch * 8, 1: batch * 8}}))
+        told = await client.read()
+
+        assert told is not None
+        assert CLEAR not in told
+        sizes = [len(one.records) for one in read_fetched(told, 11).values()]
+        assert 4_000 < sizes[0] < 10_000
+        assert sizes[1] == 0
