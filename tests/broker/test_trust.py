@@ -231,6 +231,26 @@ async def test_all_nodes_are_served_on_one_port_by_their_names(
     assert proxy.metric("wiremask_connections_total") > 1
 
 
+@pytest.mark.parametrize("library", READERS)
+async def test_readers_are_told_apart_by_their_certificates(
+    library: str, secure: KafkaCluster, authority: Authority, cards: str, start_proxy_of: Any
+) -> None:
+    tls = {
+        **authority.issue("listener").settings,
+        "clientAuth": "require",
+        "ca": str(authority.ca),
+        "principalMappingRules": "RULE:^CN=([^,]+),.*$/$1/",
+    }
+    proxy = start_proxy_of(upstream=secure.bootstrap, rules=TELLS_READERS_APART, env=KEY, listener={"tls": tls})
+
+    seen = {}
+    for user in USERS:
+        access = Access(bootstrap=proxy.bootstrap, ca=authority.ca, certificate=authority.issue(user, unit="team"))
+        seen[user] = await READERS[library](access, cards)
+
+    assert_told_apart(seen)
+
+
 @pytest.mark.parametrize("library", [AioKafka(), Confluent()], ids=lambda library: library.name)
 async def test_clients_without_a_login_outlive_the_proxy_s_own(
     library: Any, secure: KafkaCluster, authority: Authority, start_proxy_of: Any, tmp_path: Path

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from support.authority import Issued
+
 READ_S = 60.0
 _PLAIN_JAAS = 'org.apache.kafka.common.security.{module} required username="{user}" password="{password}";'
 _OAUTH = "org.apache.kafka.common.security.oauthbearer"
@@ -30,16 +32,22 @@ _OAUTH_JAAS = _OAUTH_MODULE + ' required unsecuredLoginStringClaim_sub="{user}";
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How a reader gets in; OAUTHBEARER with an unsigned token unless `token` is given."""
+    """How a reader gets in: by a login (OAUTHBEARER with an unsigned token unless `token` is given), or by a certificate."""
 
     bootstrap: str
     ca: Path
-    mechanism: str
-    user: str
-    password: str
+    mechanism: str = ""
+    user: str = ""
+    password: str = ""
+    certificate: Issued | None = None
     token: str | None = None
     hosts: Path | None = None
     """A file in the form of /etc/hosts, which Java can be told to look names up in."""
+
+    @property
+    def protocol(self) -> str:
+        """Kafka's name for it."""
+        return "SASL_SSL" if self.certificate is None else "SSL"
 
     @property
     def access_token(self) -> str:
@@ -55,12 +63,17 @@ async def read_with_aiokafka(access: Access, topic: str) -> bytes | None:
         async def token(self) -> str:
             return access.access_token
 
+    shown = access.certificate
     consumer = AIOKafkaConsumer(
         topic,
         bootstrap_servers=access.bootstrap,
         auto_offset_reset="earliest",
-        security_protocol="SASL_SSL",
-        ssl_context=create_ssl_context(cafile=str(access.ca)),
+        security_protocol=access.protocol,
+        ssl_context=create_ssl_context(
+            cafile=str(access.ca),
+            certfile=None if shown is None else str(shown.certificate),
+            keyfile=None if shown is None else str(shown.key),
+        ),
         sasl_mechanism=access.mechanism,
         sasl_plain_username=access.user,
         sasl_plain_password=access.password,
@@ -76,18 +89,22 @@ async def read_with_aiokafka(access: Access, topic: str) -> bytes | None:
 
 
 def _with_confluent(access: Access, topic: str) -> bytes | None:
-    options: dict[str, Any] = {"sasl.username": access.user, "sasl.password": access.password}
-    if access.mechanism == "OAUTHBEARER":
-        options = {"oauth_cb": lambda _: (access.access_token, time.time() + 600)}
+    options: dict[str, Any] = {"sasl.mechanism": access.mechanism}
+    if access.certificate is not None:
+        options = {"ssl.certificate.location": str(access.certificate.certificate)}
+        options["ssl.key.location"] = str(access.certificate.key)
+    elif access.mechanism == "OAUTHBEARER":
+        options["oauth_cb"] = lambda _: (access.access_token, time.time() + 600)
+    else:
+        options |= {"sasl.username": access.user, "sasl.password": access.password}
     consumer = confluent_kafka.Consumer(
         {
             "bootstrap.servers": access.bootstrap,
             "group.id": "none",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
-            "security.protocol": "SASL_SSL",
+            "security.protocol": access.protocol,
             "ssl.ca.location": str(access.ca),
-            "sasl.mechanism": access.mechanism,
             "log_level": 0,
             **options,
         }
@@ -107,17 +124,20 @@ def _with_kafka_python(access: Access, topic: str) -> bytes | None:
         def token(self) -> str:
             return access.access_token
 
-    options: dict[str, Any] = {"sasl_plain_username": access.user, "sasl_plain_password": access.password}
-    if access.mechanism == "OAUTHBEARER":
-        options = {"sasl_oauth_token_provider": Token()}
+    options: dict[str, Any] = {"sasl_mechanism": access.mechanism}
+    if access.certificate is not None:
+        options = {"ssl_certfile": str(access.certificate.certificate), "ssl_keyfile": str(access.certificate.key)}
+    elif access.mechanism == "OAUTHBEARER":
+        options["sasl_oauth_token_provider"] = Token()
+    else:
+        options |= {"sasl_plain_username": access.user, "sasl_plain_password": access.password}
     consumer = KafkaConsumer(
         topic,
         bootstrap_servers=access.bootstrap,
         auto_offset_reset="earliest",
         consumer_timeout_ms=int(READ_S * 1000),
-        security_protocol="SASL_SSL",
+        security_protocol=access.protocol,
         ssl_cafile=str(access.ca),
-        sasl_mechanism=access.mechanism,
         **options,
     )
     try:
@@ -132,13 +152,19 @@ def _with_java(access: Access, topic: str) -> bytes | None:
     module = modules.get(access.mechanism, "scram.ScramLoginModule")
     login = _OAUTH_JAAS if access.mechanism == "OAUTHBEARER" else _PLAIN_JAAS
     settings = {
-        "security.protocol": "SASL_SSL",
+        "security.protocol": access.protocol,
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(access.ca),
         "sasl.mechanism": access.mechanism,
         "sasl.jaas.config": login.format(module=module, user=access.user, password=access.password),
     }
     system = {}
+    if access.certificate is not None:
+        shown = access.certificate
+        store = shown.key.with_suffix(".both.pem")  # Java takes both from one file
+        store.write_bytes(shown.key.read_bytes() + shown.certificate.read_bytes())
+        settings = {name: value for name, value in settings.items() if not name.startswith("sasl.")}
+        settings |= {"ssl.keystore.type": "PEM", "ssl.keystore.location": str(store)}
     if access.token is not None:
         # Java takes a token that is not of its own making from a file alone, and only from one that the process allows.
         file = access.ca.with_name(f"{access.user}.token")
