@@ -271,7 +271,10 @@ VALUES = [
     "AKIAIOSFODNN7EXAMPLE",
     "+442071838750",
 ]
-TEXTS = st.text(max_size=6) | st.sampled_from(["a ", " ", "\n", "\\", '"', "é", "\U0001f600", ", "])
+# No "v": four numbers behind the word of a version are none.
+TEXTS = st.text(max_size=6).filter(lambda text: "v" not in text.lower()) | st.sampled_from(
+    ["a ", " ", "\n", "\\", '"', "é", "\U0001f600", ", "]
+)
 
 
 @st.composite
