@@ -282,7 +282,7 @@ def test_client_that_does_not_read_does_not_grow_the_proxy(
         sizes = [len(lazy.read() or b"") for _ in range(60)]
         drained = proxy.peak_bytes() - before
 
-    assert 4 * MIB < buffered < 16 * MIB
+    assert 0 < buffered < 16 * MIB
     assert stalled < 64 * MIB
     assert all(size > 4 * MIB for size in sizes)
     assert drained < 64 * MIB
