@@ -16,7 +16,7 @@ from support.kubernetes import ApiServer, running_api_server
 
 @pytest.fixture(scope="session")
 def helm() -> Path:
-    return kubetools.needed(kubetools.helm)
+    return kubetools.program("helm")
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def chart(helm: Path) -> Chart:
 @pytest.fixture(scope="session")
 def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """A running Kubernetes API server."""
-    programs = kubetools.needed(kubetools.etcd), kubetools.needed(kubetools.kube_apiserver)
+    programs = kubetools.program("etcd"), kubetools.program("kube-apiserver")
     with running_api_server(*programs, tmp_path_factory.mktemp("kubernetes")) as server:
         yield server
 

@@ -77,7 +77,7 @@ SCENARIOS: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.fixture(scope="session")
 def promql() -> Path:
-    return kubetools.needed(kubetools.promql)
+    return kubetools.program("promql")
 
 
 @pytest.fixture(scope="module")

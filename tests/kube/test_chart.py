@@ -75,7 +75,7 @@ CERT_MANAGER = "cert-manager.io/v1"
 
 @pytest.fixture(scope="session")
 def operator_types() -> Path:
-    return kubetools.needed(kubetools.monitoring)
+    return kubetools.program("monitoring")
 
 
 @pytest.fixture(scope="session")
@@ -251,7 +251,7 @@ def test_webhooks_fail_closed_and_only_in_their_scope(chart: Chart) -> None:
 
 
 def test_unit_tests_of_the_chart_pass() -> None:
-    program = kubetools.needed(kubetools.helm_unittest)
+    program = kubetools.program("helm-unittest")
 
     done = subprocess.run([program, "--strict", str(FOLDER)], capture_output=True, text=True, check=False, timeout=120)
 

@@ -49,7 +49,7 @@ def test_example_rules_load_and_pass_their_tests(file: Path) -> None:
 @pytest.fixture(scope="module")
 def built() -> list[Json]:
     """What `kubectl apply -k deploy/kubernetes` would apply."""
-    text = said([kubetools.needed(kubetools.kustomize), "build", DEPLOY / "kubernetes"])
+    text = said([kubetools.program("kustomize"), "build", DEPLOY / "kubernetes"])
     return list(YAML(typ="safe", pure=True).load_all(text))
 
 
@@ -103,11 +103,11 @@ def test_compose_keeps_clients_from_the_broker() -> None:
 
 
 def test_dockerfile_is_one_that_buildkit_reads_without_a_warning() -> None:
-    said([kubetools.needed(kubetools.dockerfile), DEPLOY / "Dockerfile"])
+    said([kubetools.program("dockerfile"), DEPLOY / "Dockerfile"])
 
 
 def test_compose_file_is_one_that_docker_reads() -> None:
-    text = said([kubetools.needed(kubetools.compose), DEPLOY / "compose" / "compose.yaml"], cwd=DEPLOY / "compose")
+    text = said([kubetools.program("compose"), DEPLOY / "compose" / "compose.yaml"], cwd=DEPLOY / "compose")
 
     assert set(YAML(typ="safe", pure=True).load(text)["services"]) == {"kafka", "wiremask", "producer", "consumer"}
 

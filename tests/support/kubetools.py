@@ -24,6 +24,20 @@ REQUIRED = "WIREMASK_REQUIRE_KUBE"
 
 TOOLS = Path(__file__).parent.parent / "kube" / "tools"
 
+PROGRAMS = {
+    "helm": "helm.sh/helm/v3/cmd/helm",
+    "helm-unittest": "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
+    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kustomize": "sigs.k8s.io/kustomize/kustomize/v5",  # what `kubectl apply -k` does before it applies
+    "compose": "github.com/compose-spec/compose-go/v2/cmd",  # the reader of Compose files that Docker uses
+    # Of our own:
+    "monitoring": ".",  # objects of the Prometheus operator, strictly, by the operator's own types
+    "dockerfile": ".",  # a Dockerfile, with BuildKit's own parser and linter
+    "promql": ".",  # rules and expressions, with Prometheus' own parser and engine
+}
+"""What each module under `TOOLS` is for: the package that is its program."""
+
 
 def needed(build: Callable[[], Path]) -> Path:
     """The program; without Go the test is left out, or fails where it is required."""
@@ -35,90 +49,9 @@ def needed(build: Callable[[], Path]) -> Path:
         pytest.skip(f"no Kubernetes tools: {error}")
 
 
-def helm() -> Path:
-    """Helm 3.
-
-    Raises:
-        ToolchainMissing: there is no go, or it failed.
-    """
-    return _built("helm", "helm.sh/helm/v3/cmd/helm")
-
-
-def helm_unittest() -> Path:
-    """The unit tests of charts, a plugin of Helm's that also runs alone.
-
-    Raises:
-        ToolchainMissing: there is no go, or it failed.
-    """
-    return _built("helm-unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest")
-
-
-def kube_apiserver() -> Path:
-    """Kubernetes' API server.
-
-    Raises:
-        ToolchainMissing: there is no go, or it failed.
-    """
-    version = _required("kube-apiserver", "k8s.io/kubernetes")
-    major, minor = version.removeprefix("v").split(".")[:2]
-    told = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
-    # Without these it takes itself for version 0.0.0 and refuses to start.
-    flags = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in told.items())
-    return _built("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", flags)
-
-
-def etcd() -> Path:
-    """The store of the API server.
-
-    Raises:
-        ToolchainMissing: there is no go, or it failed.
-    """
-    return _built("etcd", "go.etcd.io/etcd/server/v3")
-
-
-def monitoring() -> Path:
-    """A program of ours that reads objects of the Prometheus operator strictly, by the operator's own types.
-
-    Raises:
-        ToolchainMissing: there is no go, or it failed.
-    """
-    return _built("monitoring", ".")
-
-
-def dockerfile() -> Path:
-    """A program of ours that reads a Dockerfile with BuildKit's own parser and linter.
-
-    Raises:
-        ToolchainMissing: there is no go, or it failed.
-    """
-    return _built("dockerfile", ".")
-
-
-def promql() -> Path:
-    """A program of ours that reads rules, and evaluates expressions, with Prometheus' own parser and engine.
-
-    Raises:
-        ToolchainMissing: there is no go, or it failed.
-    """
-    return _built("promql", ".")
-
-
-def kustomize() -> Path:
-    """What `kubectl apply -k` does before it applies.
-
-    Raises:
-        ToolchainMissing: there is no go, or it failed.
-    """
-    return _built("kustomize", "sigs.k8s.io/kustomize/kustomize/v5")
-
-
-def compose() -> Path:
-    """The reader of Compose files that Docker uses.
-
-    Raises:
-        ToolchainMissing: there is no go, or it failed.
-    """
-    return _built("compose", "github.com/compose-spec/compose-go/v2/cmd")
+def program(name: str) -> Path:
+    """One of `PROGRAMS`; without Go the test is left out, or fails where it is required."""
+    return needed(lambda: _built(name))
 
 
 def systemd_analyze() -> Path:
@@ -140,18 +73,28 @@ def module_folder(name: str, module: str) -> Path:
     return Path(json.loads(told)["Dir"])
 
 
-def _required(name: str, module: str) -> str:
-    found = re.search(rf"{re.escape(module)} (v\S+)", (TOOLS / name / "go.mod").read_text("utf-8"))
-    assert found is not None, f"{name}/go.mod does not require {module}"
-    return found[1]
+def _version_flags() -> str:
+    """What tells the API server its version: without, it takes itself for 0.0.0 and refuses to start."""
+    found = re.search(r"k8s.io/kubernetes (v\S+)", (TOOLS / "kube-apiserver" / "go.mod").read_text("utf-8"))
+    assert found is not None, "kube-apiserver/go.mod does not require k8s.io/kubernetes"
+    major, minor = found[1].removeprefix("v").split(".")[:2]
+    told = {"gitVersion": found[1], "gitMajor": major, "gitMinor": minor}
+    return " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in told.items())
 
 
-def _built(name: str, package: str, flags: str = "") -> Path:
+def _built(name: str) -> Path:
+    """A program of the table, built once on this machine.
+
+    Raises:
+        ToolchainMissing: there is no go, or it failed.
+    """
     source = TOOLS / name
+    flags = f"-s -w {_version_flags()}" if name == "kube-apiserver" else "-s -w"
 
     def build(folder: Path) -> None:
-        go = [tool("go", "Go"), "build", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {flags}".rstrip()]
-        run([*go, "-o", str(folder / name), package], cwd=source, env={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"})
+        go = [tool("go", "Go"), "build", "-trimpath", "-buildvcs=false", f"-ldflags={flags}"]
+        target = ["-o", str(folder / name), PROGRAMS[name]]
+        run([*go, *target], cwd=source, env={"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"})
 
     sources = [source / "go.mod", source / "go.sum", *sorted(source.glob("*.go"))]
     return cached("kube", name, sources, build) / name
