@@ -83,10 +83,9 @@ async def test_every_record_is_masked_by_the_old_or_the_new_rules(
             count += 25
 
         await send()
-        connections = proxy.metric("wiremask_connections_total")
         async with running(send) as results:
             await swap(proxy, results)
-        kept = proxy.metric("wiremask_connections_total")
+        dropped = _dropped(proxy)
 
     batches = read_batches(kafka.segments(topic)[0])
     words = [{_words(record.value) for record in batch.records} for batch in batches]
@@ -94,7 +93,7 @@ async def test_every_record_is_masked_by_the_old_or_the_new_rules(
     assert {len(batch) for batch in words} == {1}
     assert {word for batch in words for word in batch} == {(OLD, OLD), (NEW, NEW)}
     assert [json.loads(r.value or b"")["id"] for batch in batches for r in batch.records] == list(range(count))
-    assert kept == connections
+    assert dropped == 0
     assert proxy.metric("wiremask_ruleset_reloads_total", outcome="applied") == SWAPS
 
 
@@ -130,18 +129,17 @@ async def test_readers_lose_nothing_and_see_nothing_in_clear_while_rules_change(
 
         await send()
         await eventually_async(all_is_read, what="the first records at every reader")
-        closed = proxy.metric("wiremask_connections_closed_total")
         async with running(send) as results:
             await swap(proxy, results)
         await eventually_async(all_is_read, what="all records at every reader")
-        closed_since = proxy.metric("wiremask_connections_closed_total") - closed
+        dropped = _dropped(proxy)
 
     for reader in readers.values():
         words = [_word_of(message.value or b"", number) for number, message in enumerate(reader.received)]
         assert len(words) == total
         assert [number for number, word in enumerate(words) if word is None] == []
         assert set(words) == {OLD, NEW}
-    assert closed_since == 0
+    assert dropped == 0
     largest = max(len(batch.records) for batch in read_batches(kafka.segments(stored)[0]))
     assert largest >= AT_ONCE // 2
 
@@ -230,6 +228,12 @@ async def test_key_of_a_rule_is_never_shown(start_proxy: StartProxy, client: Cli
         await producer.send(make_topic("stored"), [Message(value=customer(1))])
 
     assert_absent(proxy.everything(), [key, key[4:]])
+
+
+def _dropped(proxy: ProxyProcess) -> float:
+    """Connections that ended otherwise than by their client, which may close one that it needs no more."""
+    name = "wiremask_connections_closed_total"
+    return proxy.metric(name) - proxy.metric(name, reason="client closed")
 
 
 async def _more(results: list[object], count: int) -> bool:
