@@ -47,8 +47,9 @@ CLOCKED = {
 }
 """Apis whose requests the clock counts, and why."""
 
-_UNORDERED = CLOCKED.keys() - {"ApiVersions", "Fetch", "ShareFetch", "ListOffsets", "OffsetFetch"}
-"""Those that come over whichever connection is free, so that they have no order on one either."""
+_UNORDERED = {"InitProducerId", *CLOCKED} - {"ApiVersions", "Fetch", "ShareFetch", "ListOffsets", "OffsetFetch"}
+"""Those that come over whichever connection is free, so that they have no order on one either. An idempotent producer asks any
+broker for its id, the least busy one, and that may be the connection to the bootstrap address."""
 
 _OF_GROUPS = ("JoinGroup", "SyncGroup", "OffsetFetch", "OffsetCommit")
 _OF_TRANSACTIONS = ("InitProducerId", "AddPartitionsToTxn", "AddOffsetsToTxn", "TxnOffsetCommit", "EndTxn", "Produce")
