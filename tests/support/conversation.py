@@ -57,6 +57,14 @@ _BY_THE_BROKER = ("ConsumerGroupHeartbeat", "ShareGroupHeartbeat")
 
 # code -> (apis, why)
 TIMED: dict[int, tuple[tuple[str, ...], str]] = {
+    3: (
+        ("Metadata",),
+        "UNKNOWN_TOPIC_OR_PARTITION: the broker has not heard yet of a topic that was just made",
+    ),
+    5: (
+        ("Metadata",),
+        "LEADER_NOT_AVAILABLE: nor of the leader of one",
+    ),
     14: (
         (*_OF_GROUPS, *_BY_THE_BROKER, "InitProducerId"),
         "COORDINATOR_LOAD_IN_PROGRESS: the broker has just become coordinator of this group or transactional id",
