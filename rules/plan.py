@@ -124,7 +124,7 @@ class TopicPlan:
         )
         self.is_light = (
             not self.observers
-            and not self.masks_headers
+            and self._headers is None
             and all(acts_in_kernel(mask) for rule in self.rules for mask in rule.masks)
         )
 

@@ -1,19 +1,21 @@
 """Conditions on the record (`when: {record: ...}`), decided for a whole batch.
 
-The kernel compares what a path selects, where it lies. A condition comes out true, false, or unknown: the path selects
-nothing, or something of another type, or things that differ from one another; the header is not there; the value cannot
-be read. Unknown counts as true for fields that mask and as false for those that exempt.
+Compiled code compares what a path selects and what headers hold, where it lies; no record is decoded. A condition comes
+out true, false, or unknown: the path selects nothing, or something of another type, or things that differ from one
+another; the header is not there; the value cannot be read. Unknown counts as true for fields that mask and as false for
+those that exempt.
 """
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 from wiremask.rules.kernel.automaton import Selection
+from wiremask.rules.kernel.headertest import HeaderTest
 from wiremask.rules.kernel.jsonmask import JsonMasker
 
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Sequence
 
     from typing_extensions import Buffer
@@ -38,9 +40,7 @@ class RecordTests:
         self._places = {
             record: place for place, record in enumerate(dict.fromkeys(rule.record for rule in rules if rule.record))
         }
-        self._rules = [
-            [(condition, _tester(condition, depth_limit)) for condition in record] for record in self._places
-        ]
+        self._rules = [[_test(condition, depth_limit) for condition in record] for record in self._places]
         self.count = 2 * len(self._rules)
 
     def number(self, rule: Rule, *, exempts: bool = False) -> int | None:
@@ -57,14 +57,14 @@ class RecordTests:
         """
         records = len(values) // 2
         decided = bytearray(records * self.count)
-        for place, conditions in enumerate(self._rules):
+        for place, tests in enumerate(self._rules):
             may = does = int.from_bytes(b"\1" * records, "big")
-            for condition, tester in conditions:
-                if tester is None:
-                    found = _look(condition, memoryview(buffer), records, headers)
+            for test in tests:
+                found = bytearray(records)
+                if isinstance(test, HeaderTest):
+                    test.find(buffer, array("i") if headers is None else headers, found)
                 else:
-                    found = bytearray(records)
-                    tester.mask(buffer, values, b"", found)
+                    test.mask(buffer, values, b"", found)
                 may &= int.from_bytes(found.translate(_MAY), "big")
                 does &= int.from_bytes(found.translate(_DOES), "big")
             decided[2 * place :: self.count] = may.to_bytes(records, "big")
@@ -72,21 +72,9 @@ class RecordTests:
         return bytes(decided)
 
 
-def _tester(condition: RecordCondition, depth_limit: int) -> JsonMasker | None:
+def _test(condition: RecordCondition, depth_limit: int) -> JsonMasker | HeaderTest:
     if condition.path is None:
-        return None
+        texts = [text.encode("utf-8") for text in condition.literals.strings]
+        return HeaderTest((condition.header or "").encode("utf-8"), texts)
     selection = Selection(path=condition.path, mask=condition.literals, rule=0)
     return JsonMasker([selection], rules=1, depth_limit=depth_limit)
-
-
-def _look(condition: RecordCondition, buffer: memoryview, records: int, headers: array[int] | None) -> bytearray:
-    """What was found of a header in each record, as the kernel tells it of a path."""
-    found = bytearray(records)
-    name = (condition.header or "").encode("utf-8")
-    literals = {literal.encode("utf-8") for literal in condition.literals.strings}
-    for at in range(0, len(headers or ()), 5):
-        record, start, length, value, size = (headers or ())[at : at + 5]
-        if length == len(name) and buffer[start : start + length] == name:
-            equal = size >= 0 and bytes(buffer[value : value + size]) in literals
-            found[record] |= EQUAL if equal else UNEQUAL if size >= 0 else 4
-    return found

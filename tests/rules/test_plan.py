@@ -157,3 +157,20 @@ def test_threads_share_a_plan() -> None:
 
 def test_repr_tells_no_more_than_names() -> None:
     assert repr(compiled(rule("r", "[t]", "fetch"))).startswith("Plan(name='t', digest='")
+
+
+@pytest.mark.parametrize(
+    ("more", "is_light"),
+    [
+        ("", True),
+        (", when: {record: [{header: source, equals: web}, {path: $.b, equals: c}]}", True),
+        (", headers: [{name: a, mask: redact}]", False),
+        (", mode: observe", False),
+    ],
+    ids=["values", "conditions on records", "headers", "observing"],
+)
+def test_the_kernel_does_alone_what_is_neither_in_headers_nor_only_counted(more: str, is_light: bool) -> None:
+    program = compiled(rule("r", "[t]", "produce", more=more)).match("t", "produce")
+
+    assert program is not None
+    assert program.is_light is is_light
