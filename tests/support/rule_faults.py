@@ -9,19 +9,30 @@ import pytest
 from wiremask.rules import KeyReference, RuleSetInvalid, compile_ruleset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 CARET = "‸"
 
 
-def assert_one_fault(marked: str, message: str, resolve: Callable[[KeyReference], str] | None = None) -> None:
-    """Loads a text and asserts that it has one fault, at the caret, that says `message`."""
-    before = marked[: marked.index(CARET)].replace("\r\n", "\n").replace("\r", "\n")
+def assert_one_fault(
+    marked: str | Mapping[str, str], message: str, resolve: Callable[[KeyReference], str] | None = None
+) -> None:
+    """Loads a ruleset and asserts that it has one fault, at the caret, that says `message`."""
+    files = {"rules.yaml": marked} if isinstance(marked, str) else marked
+    (name,) = [name for name, text in files.items() if CARET in text]
+    before = files[name][: files[name].index(CARET)].replace("\r\n", "\n").replace("\r", "\n")
     place = f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
     with pytest.raises(RuleSetInvalid) as caught:
-        compile_ruleset({"rules.yaml": marked.replace(CARET, "", 1)}, resolve)
+        compile_ruleset(without_caret(files), resolve)
 
-    assert [f"{error.line}:{error.column}" for error in caught.value.errors] == [place], str(caught.value)
-    assert message in caught.value.errors[0].message
-    assert str(caught.value) == f"rules.yaml:{place}: {caught.value.errors[0].message}"
+    found = caught.value.errors
+    assert [f"{error.file}:{error.line}:{error.column}" for error in found] == [f"{name}:{place}"], str(caught.value)
+    assert message in found[0].message
+    assert str(caught.value) == f"{name}:{place}: {found[0].message}"
+
+
+def without_caret(marked: str | Mapping[str, str]) -> dict[str, str]:
+    """The files as they are read."""
+    files = {"rules.yaml": marked} if isinstance(marked, str) else marked
+    return {name: text.replace(CARET, "", 1) for name, text in files.items()}

@@ -15,13 +15,25 @@ RULE = START + "rules:\n  - {name: r, topics: [t], at: [produce], value: {fields
 RULE_LINE = "  - {name: r, topics: [t], at: [produce], value: {fields: [{path: $.a, mask: keep}]}}\n"
 
 
+KEY_TEXTS = {
+    "PII": KEY,
+    "OTHER": OTHER_KEY,
+    "WEAK": "hex:" + "00" * 32,
+    "COUNTING": "hex:" + bytes(range(32)).hex(),
+    "PROSE": "hex:" + b"correct horse battery staple, 32".hex(),
+    "FEW": "hex:" + bytes(200 + place * place % 13 for place in range(32)).hex(),
+    "SHORT": KEY[:-2],
+    "LONG": "hex:" + bytes(place * place % 251 for place in range(1025)).hex(),
+    "ENDLESS": "hex:" + "0f" * 3000,
+    "BARE": KEY.removeprefix("hex:"),
+    "UNPADDED": "base64:AA",
+    "ODD": KEY[:-1],
+}
+
+
 def resolve(reference: KeyReference) -> str:
-    if reference.env == "PII":
-        return KEY
-    if reference.env == "OTHER":
-        return OTHER_KEY
-    if reference.env == "WEAK":
-        return "hex:" + "00" * 32
+    if reference.env in KEY_TEXTS:
+        return KEY_TEXTS[reference.env]
     raise KeyUnavailable("it is not there")
 
 
@@ -65,6 +77,10 @@ def with_client(expression: str, close: str = "}\n") -> str:
 
 def with_keys(keys: str) -> str:
     return START + f"keys: {keys}\n"
+
+
+def with_patterns(patterns: str) -> str:
+    return HEAD.replace("rules:", f"patterns: {patterns}\nrules:") + RULE_LINE
 
 
 YAML = {
@@ -120,6 +136,9 @@ YAML = {
     "list after a key": ("a: ‸- b\n", "cannot begin a list here"),
     "key without colon": (START + "‸rules\n\n", "without `:`"),
     "block scalar header": ("a: |‸x\n", "must be quoted"),
+    "verbatim tag": ("a: !<x>‸y", "quote a text that begins with `!`"),
+    "what no rule is for": ("a: !<‸", "this is not valid YAML"),
+    "long file": ("‸#" + "x" * (1 << 20), "the file is longer than 1048576 characters"),
     "too deep": (START + "rules: " + "[" * 99 + "‸[", "nested deeper than 100"),
 }
 
@@ -176,6 +195,15 @@ KEYS = {
     "relative file": (with_keys("{a: {file: ‸keys/a}}"), "absolute path"),
     "not available": (with_keys("{‸a: {env: NONE}}"), "the key is not available: it is not there"),
     "weak": (with_keys("{‸a: {env: WEAK}}"), "the key is not random"),
+    "counting": (with_keys("{‸a: {env: COUNTING}}"), "its bytes count in even steps; make one with `wiremask keygen`"),
+    "prose": (with_keys("{‸a: {env: PROSE}}"), "the key is not random: it is text"),
+    "few different bytes": (with_keys("{‸a: {env: FEW}}"), "it has fewer than 16 different bytes"),
+    "short": (with_keys("{‸a: {env: SHORT}}"), "the key is shorter than 32 bytes; make one with `wiremask keygen`"),
+    "long": (with_keys("{‸a: {env: LONG}}"), "the key is longer than 1024 bytes"),
+    "endless": (with_keys("{‸a: {env: ENDLESS}}"), "the key is longer than 1024 bytes"),
+    "without a prefix": (with_keys("{‸a: {env: BARE}}"), "begins with neither `base64:` nor `hex:`"),
+    "no base64": (with_keys("{‸a: {env: UNPADDED}}"), "what follows `base64:` is not base64"),
+    "no hex": (with_keys("{‸a: {env: ODD}}"), "is not an even number of hexadecimal digits"),
     "versions without active": (with_keys("{a: ‸{versions: {v1: {env: PII}}}}"), "lacks `active`"),
     "active without versions": (with_keys("{a: ‸{active: v1}}"), "lacks `versions`"),
     "versions is a list": (with_keys("{a: {active: v1, versions: ‸[v1]}}"), "`versions` is a mapping"),
@@ -254,6 +282,17 @@ RULES = {
     "record condition without values": (with_record("[‸{path: $.a}]"), "exactly one of `equals` and `in`"),
     "record condition word": (with_record("[{path: $.a, equals: b, ‸equal: b}]"), "did you mean `equals`?"),
     "record path": (with_record("[{path: '$[‸?@.a]', equals: b}]"), "filters"),
+    "record path is a number": (with_record("[{path: ‸7, equals: b}]"), "`path` is a JSONPath such as $.country"),
+    "record header is a number": (with_record("[{header: ‸7, equals: b}]"), "`header` is the name of a header"),
+    "record values are a text": (with_record("[{path: $.a, in: ‸b}]"), "`in` is a list of values"),
+    "record values without end": (
+        with_record(f"[{{path: $.a, in: [‸{', '.join(map(str, range(1001)))}]}}]"),
+        "a condition has at most 1000 values",
+    ),
+    "record conditions without end": (
+        with_record(f"‸[{', '.join(['{path: $.a, equals: b}'] * 17)}]"),
+        "a rule has at most 16 conditions on the record",
+    ),
     "record value null": (with_record("[{path: $.a, equals: ‸null}]"), "write a text, a whole number or true"),
     "record value with a point": (with_record("[{path: $.a, in: [1, ‸1.5]}]"), "compared if they are whole"),
     "record header with a number": (with_record("[{header: a, equals: ‸1}]"), "a header is compared with texts"),
@@ -481,45 +520,49 @@ VALUES = {
         with_field("{detect: [card, iban], mask: {‸token: {key: pii, format: pan}}}"),
         "token with `format: pan` does not take what `iban` finds",
     ),
+    "detect unfit token of an account": (
+        with_field("{detect: [card], mask: {‸token: {key: pii, format: iban}}}"),
+        "token with `format: iban` does not take what `card` finds",
+    ),
     "detect in both directions": (
         with_field("{detect: [card], mask: ‸redact}", "produce, fetch"),
         "`detect` at produce and fetch",
     ),
-    "patterns no mapping": (HEAD.replace("rules:", "patterns: ‸[x]\nrules:") + RULE_LINE, "`patterns` is a mapping"),
+    "patterns no mapping": (with_patterns("‸[x]"), "`patterns` is a mapping"),
     "pattern name": (
-        HEAD.replace("rules:", "patterns: {‸Big: {regex: x}}\nrules:") + RULE_LINE,
+        with_patterns("{‸Big: {regex: x}}"),
         "the name of a pattern has small letters",
     ),
     "pattern named as a detector": (
-        HEAD.replace("rules:", "patterns: {‸card: {regex: x}}\nrules:") + RULE_LINE,
+        with_patterns("{‸card: {regex: x}}"),
         "of this name is built in",
     ),
     "pattern without regex": (
-        HEAD.replace("rules:", "patterns: {p: ‸{}}\nrules:") + RULE_LINE,
+        with_patterns("{p: ‸{}}"),
         "a pattern lacks `regex`",
     ),
     "pattern with an unknown key": (
-        HEAD.replace("rules:", "patterns: {p: {regex: x, ‸ignorecase: true}}\nrules:") + RULE_LINE,
+        with_patterns("{p: {regex: x, ‸ignorecase: true}}"),
         "did you mean `ignoreCase`?",
     ),
     "pattern no text": (
-        HEAD.replace("rules:", "patterns: {p: {regex: ‸7}}\nrules:") + RULE_LINE,
+        with_patterns("{p: {regex: ‸7}}"),
         "`regex` is a regular",
     ),
     "pattern with look-around": (
-        HEAD.replace("rules:", "patterns: {p: {regex: ‸'a(?=b)'}}\nrules:") + RULE_LINE,
+        with_patterns("{p: {regex: ‸'a(?=b)'}}"),
         "RE2, which runs patterns in linear",
     ),
     "pattern with a back-reference": (
-        HEAD.replace("rules:", "patterns: {p: {regex: ‸'(a)\\1'}}\nrules:") + RULE_LINE,
+        with_patterns("{p: {regex: ‸'(a)\\1'}}"),
         "no back-references",
     ),
     "pattern with an anchor": (
-        HEAD.replace("rules:", "patterns: {p: {regex: ‸'^a'}}\nrules:") + RULE_LINE,
+        with_patterns("{p: {regex: ‸'^a'}}"),
         "has no ^, $",
     ),
     "pattern of nothing": (
-        HEAD.replace("rules:", "patterns: {p: {regex: ‸'a*'}}\nrules:") + RULE_LINE,
+        with_patterns("{p: {regex: ‸'a*'}}"),
         "takes a character at least",
     ),
     "path twice": (
@@ -667,6 +710,11 @@ MASKS = {
     "range empty": (with_mask("{range: {bounds: ‸[]}}"), "the list is empty"),
     "range order": (with_mask("{range: {bounds: [1, ‸1]}}"), "put them in order"),
     "range bound text": (with_mask("{range: {bounds: [1, ‸a]}}"), "a bound is a number"),
+    "range bounds without end": (
+        with_mask(f"{{range: {{bounds: [{', '.join(map(str, range(1000)))}, ‸1000]}}}}"),
+        "there are at most 1000 bounds; delete this one",
+    ),
+    "range labels no list": (with_mask("{range: {bounds: [1], labels: ‸a}}"), "`labels` is a list of texts"),
     "range labels": (with_mask("{range: {bounds: [1, 2], labels: ‸[a, b]}}"), "one label more than bounds"),
     "range label": (with_mask("{range: {bounds: [1], labels: [a, ‸2]}}"), "a label is a text"),
     "range labels both ways": (
@@ -710,6 +758,7 @@ MASKS = {
     "date precision": (with_mask("{date: ‸week}"), "write one of `year`, `quarter`, `month`, `day`"),
     "date unit": (with_mask("{date: {to: year, numbers: ‸minutes}}"), "unknown word for `numbers`"),
     "zip3 restricted": (with_mask("{zip3: {restricted: ['036', ‸'03601']}}"), "the first three digits"),
+    "zip3 restricted no list": (with_mask("{zip3: {restricted: ‸'036'}}"), "`restricted` is a list of three digits"),
     "zip3 restricted number": (with_mask("{zip3: {restricted: [‸36]}}"), "three digits are a text"),
     "ip all bits": (with_mask("{ip: {v4: ‸32}}"), "from 0 to 31"),
     "ip v6": (with_mask("{ip: {v6: ‸128}}"), "from 0 to 127"),
@@ -720,6 +769,10 @@ MASKS = {
     "token format": (with_mask("{token: {key: pii, format: ‸card}}"), "unknown word for `format`"),
     "token both ways": (with_mask("{‸token: {key: pii}}", "produce, fetch"), "would token its own output"),
     "pseudonym words": (with_mask("{pseudonym: {key: pii, words: ‸names}}"), "unknown word for `words`"),
+    "pseudonym words in a mapping": (
+        with_mask("{pseudonym: {key: pii, words: ‸{a: b}}}"),
+        "`words` is the name of a list, or a list of texts",
+    ),
     "pseudonym one word": (with_mask("{pseudonym: {key: pii, words: ‸[a]}}"), "so that there is a choice"),
     "pseudonym word twice": (with_mask("{pseudonym: {key: pii, words: [a, ‸A]}}"), "stands in the list already"),
     "pseudonym number": (with_mask("{pseudonym: {key: pii, words: [a, ‸1]}}"), "a word is a text"),
@@ -876,19 +929,96 @@ CONDITIONS = {
     "open bracket": (with_client("'(principal == \"a\"‸'"), "ends too early"),
     "bare name": (with_client("'User‸:alice'"), "this is no CEL"),
     "brackets without end": (with_client("‸" + "(" * 100 + "true" + ")" * 100), "nests too deeply"),
+    "what no rule is for": (with_client("'has(‸principal)'"), "CEL does not take this here"),
     "several lines": (with_client("‸>\n        topic == 'a' ||\n        foo\n", close=""), "there is no such name"),
 }
 
-CASES = {
+PATTERN_FILE = START + "patterns: {p: {regex: x}}\n"
+DIGEST = "ab" * 32
+WIDE = "$" + "..*" * 12 + "..a" + ".*" * 14
+ALLOWED = START.replace("{name: t}", f"{{name: t, ‸allowWeaker: {{from: {DIGEST}, reason: x}}}}")
+
+
+def rules_of(*rules: tuple[str, str, str]) -> str:
+    """A file of rules: each has its name, its topics, and its value, for fetch."""
+    lines = [f"  - {{name: {name}, topics: {topics}, at: [fetch], value: {value}}}\n" for name, topics, value in rules]
+    return HEAD + "".join(lines)
+
+
+FILES = {
+    "name of another ruleset": (
+        {"a.yaml": RULE, "b.yaml": START.replace("name: t", "name: ‸u") + "keys: {pii: {env: PII}}\n"},
+        "all files of a ruleset have one name; write `t`",
+    ),
+    "key twice": (
+        {"a.yaml": HEAD + RULE_LINE, "b.yaml": START + "keys: {‸pii: {env: PII}}\n"},
+        "a key of this name is declared at a.yaml:4",
+    ),
+    "pattern twice": (
+        {"a.yaml": PATTERN_FILE, "b.yaml": PATTERN_FILE.replace("{p", "{‸p"), "c.yaml": RULE},
+        "a pattern of this name is declared at a.yaml:4",
+    ),
+    "permission twice": (
+        {
+            "a.yaml": ALLOWED.replace("‸", "") + RULE.removeprefix(START),
+            "b.yaml": ALLOWED + "keys: {o: {env: OTHER}}\n",
+        },
+        "another file has `allowWeaker` already",
+    ),
+    "markers twice": (
+        {
+            "a.yaml": RULE.replace("t}", "t, markers: {text: gone}}", 1),
+            "b.yaml": START.replace("t}", "t, ‸markers: {text: x}}") + "keys: {pii: {env: PII}}\n",
+        },
+        "another file has `markers` already",
+    ),
+    "no rules in any": (
+        {"a.yaml": "‸" + START + "keys: {o: {env: OTHER}}\n", "b.yaml": START + "keys: {pii: {env: PII}}\n"},
+        "no file of the ruleset has `rules`",
+    ),
+    "long together": (
+        {f"{number}.yaml": "‸"[number:] + "#" * 1_000_000 for number in range(5)},
+        "all files together are longer than 4194304 characters",
+    ),
+    "paths that multiply": (
+        rules_of(("‸wide", "[t]", f"{{fields: [{{path: {WIDE}, mask: redact}}, {{path: {WIDE}.c, mask: keep}}]}}")),
+        "the paths of this rule multiply",
+    ),
+    "paths that multiply together": (
+        rules_of(
+            ("‸narrow", "[pay.cards]", f"{{fields: [{{path: $..a{'.*' * 10}, mask: redact}}]}}"),
+            ("wide", "['pay.*']", f"{{fields: [{{path: $..b{'.*' * 10}, mask: nullify}}]}}"),
+        ),
+        "the paths of all rules for one of these topics multiply",
+    ),
+    "formats that meet": (
+        rules_of(
+            ("texts", "['t*']", "{format: text, fields: [{path: $, mask: redact}]}"),
+            ("‸json", "[ty]", "{fields: [{path: $.a, mask: redact}]}"),
+        ),
+        "some of the rules for one topic have `format: text`, others not",
+    ),
+    "detectors without end": (
+        with_patterns(f"{{{', '.join(f'p{number}: {{regex: x}}' for number in range(33))}}}").replace(
+            RULE_LINE,
+            "  - {name: ‸r, topics: [t], at: [fetch], value: {fields: ["
+            + ", ".join(f"{{detect: [p{number}], mask: redact}}" for number in range(33))
+            + "]}}\n",
+        ),
+        "more than 32 fields with `detect` meet on one of these topics",
+    ),
+}
+
+CASES: dict[str, tuple[str | dict[str, str], str]] = {
     f"{section}: {name}": case
     for section, cases in {
         "yaml": YAML, "head": HEADS, "markers": MARKERS, "keys": KEYS, "rule": RULES, "value": VALUES, "path": PATHS, "mask": MASKS,
-        "test": TESTS, "when": CONDITIONS,
+        "test": TESTS, "when": CONDITIONS, "files": FILES,
     }.items()
     for name, case in cases.items()
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("marked", "message"), CASES.values(), ids=CASES)
-def test_reports_one_fault_at_its_place(marked: str, message: str) -> None:
+def test_reports_one_fault_at_its_place(marked: str | dict[str, str], message: str) -> None:
     assert_one_fault(marked, message, resolve)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wiremask.rules import RuleSetInvalid, compile_ruleset
+from wiremask.rules import compile_ruleset
 from wiremask.rules.records.onerecord import OneRecord
 
 FILE = """\
@@ -37,12 +37,3 @@ def test_marker_stands_for_what_cannot_be_read(form: str, value: bytes, markers:
 
     assert plan is not None
     assert record.masked_value(plan.mask_records(record)) == masked.encode()
-
-
-def test_only_one_file_has_markers() -> None:
-    one = FILE.format(form="json", markers=MARKERS)
-
-    with pytest.raises(RuleSetInvalid, match="another file has `markers` already") as caught:
-        compile_ruleset({"a": one, "b": one.replace("name: r", "name: s")}, lambda _: "")
-
-    assert [(error.file, error.line, error.column) for error in caught.value.errors] == [("b", 3, 21)]
