@@ -8,6 +8,7 @@ name of its own. What is bound and what is advertised are separate settings.
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from wiremask.proxy.acceptor import Acceptor
     from wiremask.proxy.reloadedfiles import Reloaded
+
+_BACKLOG = 1024
+"""Clients of one port that wait to be taken; the kernel may keep fewer (net.core.somaxconn)."""
 
 _log = logger()
 
@@ -142,7 +147,6 @@ class Listener:
         if config.tls is not None:
             self.tls = Tls(config.tls, use=config.name)
             self._principals = PrincipalRules.read(config.tls.principal_mapping_rules)
-        self._servers: list[asyncio.Server] = []
         self._warned: set[int] = set()
         metrics.nodes_outside_range.labels(config.name).inc(0)
 
@@ -171,28 +175,22 @@ class Listener:
         is_node = number.isascii() and number.isdigit() and len(number) <= 10
         return int(number) if is_node and name == f"{before}{int(number)}{after}" else None
 
-    async def open(self, connection: Callable[[Listener, int | None], asyncio.BaseProtocol]) -> None:
+    async def open(
+        self, acceptor: Acceptor, connection: Callable[[Listener, int | None], asyncio.BaseProtocol]
+    ) -> None:
         """Binds every port; `connection(self, node)` makes the protocol of each client that comes.
 
         Raises:
-            OSError: a port is taken.
+            OSError: a port is taken, or the host is none of this machine's.
         """
         loop = asyncio.get_running_loop()
-        first = self.config.nodes.first
+        host, first = self.config.address.host, self.config.nodes.first
+        found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for place, port in enumerate(self.config.ports):
             node = first + place - 1 if place else None
-            server = await loop.create_server(
-                lambda node=node: connection(self, node),  # type: ignore[misc]
-                self.config.address.host,
-                port,
-                backlog=1024,
-            )
-            self._servers.append(server)
-
-    def close(self) -> None:
-        """Takes no more connections; those that are open go on."""
-        for server in self._servers:
-            server.close()
+            for family, _, _, _, (address, _, *scope) in found:
+                bound = socket.create_server((address, port, *scope), family=family, backlog=_BACKLOG)
+                acceptor.listen(bound, lambda node=node: connection(self, node))  # type: ignore[misc]
 
     def advertise(self, node: int, host: str, port: int) -> tuple[str, int]:
         """The address that a client is told for a broker node that said it is at `host:port`.

@@ -18,6 +18,9 @@ connections_total = counter("wiremask_connections_total", "Client connections ac
 connections_closed = counter(
     "wiremask_connections_closed_total", "Client connections that ended, by what ended them.", "reason"
 )
+accept_pauses = counter(
+    "wiremask_accept_pauses_total", "Times that no client was taken for a while, because file descriptors ran out."
+)
 requests = counter("wiremask_requests_total", "Requests read from clients.", "api")
 received_bytes = counter("wiremask_received_bytes_total", "Bytes of frames read.", "peer")
 

@@ -8,16 +8,18 @@ import ctypes
 import gc
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvloop
 
 from wiremask.protocol.frame import ReadBuffers
+from wiremask.proxy.acceptor import Acceptor
 from wiremask.proxy.admin import AdminServer
 from wiremask.proxy.budget import Budget
 from wiremask.proxy.connection import Connection, Shared
 from wiremask.proxy.coredump import forbid_core_dumps
-from wiremask.proxy.descriptors import room_for
+from wiremask.proxy.descriptors import has_room, room_for
 from wiremask.proxy.health import Health
 from wiremask.proxy.limits import WORKER_THREADS
 from wiremask.proxy.listener import Listener
@@ -37,7 +39,6 @@ from wiremask.rules import OUTPUT_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from wiremask.proxy.config import Config
-    from wiremask.proxy.limits import LimitsConfig
 
 _log = logger()
 
@@ -90,7 +91,7 @@ async def _serve(config: Config) -> int:
     admin = AdminServer(config.admin, health)
     with ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="mask") as workers:
         shared = Shared(
-            limits=_within_descriptors(config),
+            limits=config.limits,
             rules=rules,
             pipeline=Pipeline(TopicNames(), config.limits),
             upstream=upstream,
@@ -100,6 +101,9 @@ async def _serve(config: Config) -> int:
             budget=Budget(config.limits.buffered_bytes, threads=WORKER_THREADS),
             open=set(),
         )
+        ports = sum(len(listener.ports) for listener in config.listeners)
+        _tell_of_few_descriptors(config.limits.connections, ports=ports)
+        acceptor = Acceptor(tasks, has_room=partial(_has_room, shared, ports))
         if config.admin.principals:
             PrincipalConnections(shared.open, limit=config.admin.principals)
         stop = _stop_signal()
@@ -109,9 +113,10 @@ async def _serve(config: Config) -> int:
         try:
             await admin.start()
             for listener in listeners:
-                await listener.open(lambda listener, node: Connection(shared, listener, node).entrance)
+                await listener.open(acceptor, lambda listener, node: Connection(shared, listener, node).entrance)
         except OSError as error:
             _log.error("cannot listen", error=str(error))
+            await acceptor.close()
             await admin.close()
             return 1
         health.listening = True
@@ -129,8 +134,7 @@ async def _serve(config: Config) -> int:
         reason = await stop
         health.draining = True
         _log.info("draining", reason=reason, count=len(shared.open))
-        for listener in listeners:
-            listener.close()
+        await acceptor.close()
         await _drain(shared)
         await tasks.end()
         await admin.close()
@@ -138,17 +142,19 @@ async def _serve(config: Config) -> int:
     return 0
 
 
-def _within_descriptors(config: Config) -> LimitsConfig:
-    """The limits, with no more connections than there are file descriptors for."""
-    limits = config.limits
-    room = room_for(limits.connections, ports=sum(len(listener.ports) for listener in config.listeners))
-    if room < limits.connections:
+def _tell_of_few_descriptors(connections: int, *, ports: int) -> None:
+    room = room_for(connections, ports=ports)
+    if room < connections:
         _log.warning(
             "fewer connections than limits.connections",
             count=room,
             reason="the limit of open files is too low for more: raise it (ulimit -n, LimitNOFILE=)",
         )
-    return limits.model_copy(update={"connections": room})
+
+
+def _has_room(shared: Shared, ports: int, arriving: int) -> bool:
+    # One client beyond limits.connections is closed at once, and needs no more than the last within.
+    return has_room(min(len(shared.open) + arriving, shared.limits.connections - 1), ports=ports)
 
 
 def _reload(rules: RuleSource, files: ReloadedFiles) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import pytest
 
@@ -15,7 +15,7 @@ from support.rulefolder import rule, ruleset
 from support.threaded import LIST_GROUPS, ThreadedBroker
 from support.wait import eventually
 from wiremask.proxy import descriptors
-from wiremask.proxy.descriptors import SPARE, room_for
+from wiremask.proxy.descriptors import KEPT, SPARE, room_for
 
 StartProxy = Callable[..., ProxyProcess]
 
@@ -68,59 +68,88 @@ def test_a_limit_that_may_not_be_raised_stays(monkeypatch: pytest.MonkeyPatch) -
     assert room_for(100, ports=10) == 50
 
 
-def test_takes_fewer_connections_and_goes_on(broker: ThreadedBroker, start_proxy_of: StartProxy) -> None:
-    proxy = start_proxy_of(upstream=broker.address, open_files=OWN + 2 * 20)
-
-    with ExitStack() as stack:
-        clients = [stack.enter_context(RawClient(proxy.bootstrap)) for _ in range(20)]
-        answered = [len(client.ask(ASK)) for client in clients]
-        refused = [is_refused(stack, proxy) for _ in range(30)]
-        proxy.change_rules(ruleset(rule("another", "one-more-topic", {"$.ssn": "redact"})), name="more.yaml")
-        ready, _ = proxy.ready()
-        answered_still = [len(client.ask(ASK)) for client in clients]
-    eventually(lambda: proxy.metric("wiremask_open_connections") == 0, what="the connections closed")
-    with RawClient(proxy.bootstrap) as client:
-        answered_again = len(client.ask(ASK))
-
-    assert answered == answered_still == [104] * 20
-    assert refused == [True] * 30
-    assert ready
-    assert answered_again == 104
-    assert proxy.metric("wiremask_connections_closed_total", reason="too many connections") == 30
-    assert proxy.says("fewer connections than limits.connections", '"count":20')
-
-
-def test_descriptors_that_run_out_all_the_same_cost_no_open_connection(
+def test_clients_that_there_is_no_room_for_wait_until_others_have_left(
     broker: ThreadedBroker, start_proxy_of: StartProxy
 ) -> None:
+    proxy = start_proxy_of(upstream=broker.address, open_files=OWN + 2 * 20)
+
+    with ExitStack() as late:
+        with ExitStack() as early:
+            clients = [early.enter_context(RawClient(proxy.bootstrap)) for _ in range(20)]
+            answered = [len(client.ask(ASK)) for client in clients]
+            waiting = [late.enter_context(asking(proxy)) for _ in range(20)]
+            eventually(lambda: pauses(proxy) >= 2, what="clients kept waiting twice")
+            proxy.change_rules(ruleset(rule("another", "one-more-topic", {"$.ssn": "redact"})), name="more.yaml")
+            ready, _ = proxy.ready()
+            answered_still = [len(client.ask(ASK)) for client in clients]
+            taken = proxy.metric("wiremask_connections_total")
+        answered_late = [len(client.read() or b"") for client in waiting]
+
+    assert answered == answered_still == answered_late == [104] * 20
+    assert taken == 20
+    assert ready
+    assert said(proxy, "fewer connections than limits.connections") == ["20"]
+    assert said(proxy, "clients wait to be taken") == ["too few file descriptors are left"]
+
+
+def test_a_limit_that_is_lowered_costs_no_open_connection(broker: ThreadedBroker, start_proxy_of: StartProxy) -> None:
     proxy = start_proxy_of(upstream=broker.address)
 
     with RawClient(proxy.bootstrap) as alive:
         alive.ask(ASK)
-        low = proxy.descriptors() + 10
-        resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (low, low))
-        with ExitStack() as stack:
-            refused = [is_refused(stack, proxy) for _ in range(40)]
+        soft, hard = resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (proxy.descriptors() + 10, hard))
+        with asking(proxy) as late:
+            eventually(lambda: pauses(proxy) >= 2, what="a client kept waiting twice")
             answered = len(alive.ask(ASK))
-        eventually(lambda: is_served(proxy), what="a connection taken again")
+            resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (soft, hard))
+            answered_late = len(late.read() or b"")
         answered_still = len(alive.ask(ASK))
 
-    assert refused[0] is False
-    assert refused[-1] is True
-    assert (answered, answered_still) == (104, 104)
-    assert proxy.running
+    assert (answered, answered_still, answered_late) == (104, 104, 104)
 
 
-def is_refused(stack: ExitStack, proxy: ProxyProcess) -> bool:
-    """Whether one more connection is closed instead of an answer; it stays open until the stack ends."""
-    client = stack.enter_context(RawClient(proxy.bootstrap))
-    try:
-        return len(client.ask(ASK)) != 104
-    except ConnectionError:
-        return True
+def test_sockets_that_are_no_connections_yet_leave_descriptors_for_those_that_are(
+    broker: ThreadedBroker, start_proxy_of: StartProxy
+) -> None:
+    proxy = start_proxy_of(
+        upstream=broker.address,
+        open_files=OWN + 2 * 20,
+        listener={"proxyProtocol": {"trusted": ["127.0.0.1"]}},
+        settings={"limits": {"handshakeSeconds": 3600}},
+    )
+
+    with RawClient(proxy.bootstrap) as alive, ExitStack() as late:
+        alive.send(HEADER)
+        alive.ask(ASK)
+        with ExitStack() as silent:
+            for _ in range(OWN + 2 * 20):
+                silent.enter_context(RawClient(proxy.bootstrap))
+            waiting = late.enter_context(asking(proxy, HEADER))
+            eventually(lambda: pauses(proxy) >= 2, what="clients kept waiting twice")
+            open_then = proxy.descriptors()
+            proxy.change_rules(ruleset(rule("another", "one-more-topic", {"$.ssn": "redact"})), name="more.yaml")
+            answered = len(alive.ask(ASK))
+        answered_late = len(waiting.read() or b"")
+
+    assert (answered, answered_late) == (104, 104)
+    assert open_then <= OWN + 2 * 20 - KEPT + 1
 
 
-def is_served(proxy: ProxyProcess) -> bool:
-    with suppress(ConnectionError), RawClient(proxy.bootstrap) as client:
-        return len(client.ask(ASK)) == 104
-    return False
+HEADER = b"PROXY TCP4 10.1.2.3 10.9.9.9 40000 9092\r\n"
+
+
+def asking(proxy: ProxyProcess, first: bytes = b"") -> RawClient:
+    """A client that has sent a request and waits for its answer."""
+    client = RawClient(proxy.bootstrap)
+    client.send(first + ASK)
+    return client
+
+
+def pauses(proxy: ProxyProcess) -> float:
+    return proxy.metric("wiremask_accept_pauses_total")
+
+
+def said(proxy: ProxyProcess, event: str) -> list[str]:
+    """What each line of this event gives as count, or else as reason."""
+    return [str(line.get("count", line["reason"])) for line in proxy.logs() if line["event"] == event]

@@ -27,6 +27,7 @@ from support import ports
 from wiremask.protocol.api import APIS, SASL_AUTHENTICATE
 from wiremask.protocol.frame import ReadBuffers
 from wiremask.protocol.header import RequestHeader, make_response_header, read_request_header
+from wiremask.proxy.acceptor import Acceptor
 from wiremask.proxy.budget import Budget
 from wiremask.proxy.connection import Connection, Shared
 from wiremask.proxy.limits import LimitsConfig
@@ -266,12 +267,13 @@ async def proxied(
             budget=Budget(config.buffered_bytes),
             open=set(),
         )
-        await listener.open(lambda listener, node: Connection(shared, listener, node).entrance)
+        acceptor = Acceptor(shared.tasks, has_room=lambda _: True)
+        await listener.open(acceptor, lambda listener, node: Connection(shared, listener, node).entrance)
         stage = Stage(source, broker, listener, shared)
         try:
             yield stage
         finally:
-            listener.close()
+            await acceptor.close()
             for connection in list(shared.open):
                 connection.cut("test ends")
             for client in stage.clients:
