@@ -33,7 +33,7 @@ def reveal_plan(
         part: what of a record they are.
         json_depth: objects and arrays within one another that a value may have.
     """
-    rules = [part.as_value(rule) for rule in plan.rules if at in rule.at and rule.topics.matches(topic)]
+    rules = part.as_values(rule for rule in plan.rules if at in rule.at and rule.topics.matches(topic))
     if not any(is_reversible(field.mask) for rule in rules for field in rule.fields if not field.detect):
         return None
     turned = [_turn(rule) for rule in rules]

@@ -76,8 +76,7 @@ def _decide(
         if program is None:
             continue
         try:
-            rules = [part.as_value(rule) for rule in program.rules]
-            decided[at] = attribute(rules, at, record, json_depth=JSON_DEPTH)
+            decided[at] = attribute(part.as_values(program.rules), at, record, json_depth=JSON_DEPTH)
         except ValueUnreadable as unreadable:
             refusals[at] = f"unreadable: {unreadable.detail}"
             continue

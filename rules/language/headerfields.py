@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wiremask.rules.language.detectwords import TWICE_FAULT, fault_in_text, read_detect
@@ -9,6 +10,7 @@ from wiremask.rules.language.formatchecks import fault_of_header
 from wiremask.rules.language.idempotence import fault_when_repeated
 from wiremask.rules.language.maskwords import read_mask
 from wiremask.rules.model.casefold import fold
+from wiremask.rules.model.datakinds import read_data
 from wiremask.rules.model.globs import GLOB_CHARACTERS, PatternInvalid, read_glob
 from wiremask.rules.model.rule import HeaderField
 from wiremask.rules.model.traits import is_reversible, with_path
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from wiremask.rules.language.fields import Ground
     from wiremask.rules.language.maskwords import ReadMask
 
-HEADER = Words(of="a header", known=("name", "detect", "mask", "ignoreCase"), required=("name", "mask"))
+HEADER = Words(of="a header", known=("name", "detect", "mask", "ignoreCase", "data"), required=("name", "mask"))
 NAME_LIMIT_CHARACTERS = 256
 
 
@@ -41,8 +43,10 @@ def read_headers(node: Node, ground: Ground) -> tuple[HeaderField, ...] | None:
         if name is None or mask is None or detect is None:
             continue
         header = _read_header(name, mask, ignore_case, detect, faults)
+        data = member(members, "data")
         if header is None:
             continue
+        header = replace(header, data=None if data is None else read_data(data, faults))
         if header.text in found:
             line = found[header.text].mark.line
             faults.add(header.mark, f"this name stands already in line {line} of the rule; delete one of the two")

@@ -127,6 +127,7 @@ DETECT = _list(
     "What is masked wherever it stands in texts; in a field, in place of `path`.",
     uniqueItems=True,
 )
+DATA = {"anyOf": [_word(datakinds.KINDS, "What the field holds, for standards."), _ref("data")]}
 POLICY = _word(ruleset.POLICIES)
 FORMAT = _word(fields.FORMATS)
 FIELDS = _list(_ref("field"), "The first that selects a leaf decides it.")
@@ -244,7 +245,7 @@ SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
     "recordKey": (fields.KEY, {"format": FORMAT, "fields": FIELDS}),
     "header": (
         headerfields.HEADER,
-        {"name": _text("A name or glob."), "detect": DETECT, "mask": _ref("mask"), "ignoreCase": SWITCH},
+        {"name": _text("A name or glob."), "detect": DETECT, "mask": _ref("mask"), "ignoreCase": SWITCH, "data": DATA},
     ),
     "field": (
         fieldlist.FIELD,
@@ -253,7 +254,7 @@ SECTIONS: dict[str, tuple[Words, dict[str, Schema]]] = {
             "detect": DETECT,
             "mask": _ref("mask"),
             "ignoreCase": SWITCH,
-            "data": {"anyOf": [_word(datakinds.KINDS, "What the field holds, for standards."), _ref("data")]},
+            "data": DATA,
             "onMissing": _word(fieldlist.ON_MISSING, "What becomes of a produced record that lacks the field."),
             "embedded": _word(fieldlist.EMBEDDED, "The text holds JSON, with fields of its own."),
             "fields": FIELDS,

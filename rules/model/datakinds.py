@@ -1,7 +1,7 @@
 """What a field holds, as its rule says with `data`: a card number, a date of birth, ...
 
-Standards ask for masks by kinds of data; a path tells no kind. A field without `data` is not judged by any standard;
-`check` warns of one whose name tells what it probably holds.
+Standards ask for masks by kinds of data; a path tells no kind, detectors do. Other fields without `data` are not judged
+by any standard; `check` warns of one whose name tells what it probably holds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from wiremask.rules.nodes.shape import Words, expected, member, read_items, read
 from wiremask.rules.nodes.source import Mapping, Node, Scalar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wiremask.rules.detect.detectors import Detector
     from wiremask.rules.errors import Faults
     from wiremask.rules.model.metadata import Standard
     from wiremask.rules.model.selector import Path
@@ -89,6 +92,19 @@ KINDS: dict[str, Kind] = {
 BRANDS = ("visa", "mastercard", "discover", "jcb", "unionpay", "amex")
 DATA = Words(of="`data`", known=("pan",), required=("pan",))
 
+_FOUND: dict[Detector, str] = {
+    "card": "pan",
+    "iban": "account",
+    "us-ssn": "ssn",
+    "email": "email",
+    "phone": "phone",
+    "ipv4": "ip",
+    "ipv6": "ip",
+    "mac": "device",
+    "us-zip": "zip",
+    "birth-date": "birth-date",
+}
+
 _OF_STANDARD: dict[Standard, tuple[str, ...]] = {
     "pci-dss": tuple(word for word, kind in KINDS.items() if kind.card),
     "hipaa-safe-harbor": tuple(word for word, kind in KINDS.items() if kind.letter),
@@ -128,6 +144,11 @@ def read_data(node: Node, faults: Faults) -> Data | None:
     if len(faults.found) > before:
         return None
     return Data(kind="pan", brands=tuple(sorted({brand for brand in brands if brand is not None})))
+
+
+def data_found(detect: Iterable[Detector]) -> tuple[Data, ...]:
+    """What detectors find, of which standards speak."""
+    return tuple(Data(kind=kind) for kind in dict.fromkeys(_FOUND[one] for one in detect if one in _FOUND))
 
 
 def is_of_standard(kind: str, standard: Standard) -> bool:

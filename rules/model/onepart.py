@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from wiremask.rules.model.rule import Field
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from wiremask.rules.model.rule import Rule
 
 
@@ -23,11 +25,19 @@ class OnePart:
     key: bool = False
     header: str | None = None
 
-    def as_value(self, rule: Rule) -> Rule:
-        """The rule with what it does to this part in the place of what it does to values, and to no other part.
+    def as_values(self, rules: Iterable[Rule]) -> list[Rule]:
+        """The rules, each with what it does to this part in the place of what it does to values, and to no other part.
 
         The rest of the record is not known: conditions on it count as true for what masks, and as false for `keep`.
         """
+        turned = [self._as_value(rule) for rule in rules]
+        if self.header is None:
+            return turned
+        # The first that matches a header decides it, also one with detectors that find nothing.
+        first = next((rule for rule in turned if rule.fields), None)
+        return [replace(rule, fields=rule.fields[:1] if rule is first else ()) for rule in turned]
+
+    def _as_value(self, rule: Rule) -> Rule:
         if not self.key and self.header is None:
             return replace(rule, key=None, headers=())
         if self.key:

@@ -55,6 +55,7 @@ class HeaderField:
         ignore_case: names compare by simple case folding.
         detect: what is masked in the values, wherever it stands in them; () for the values themselves.
         mark: where the name stands in the rule's file.
+        data: what the values hold, for standards; None if the rule does not say.
     """
 
     text: str
@@ -63,6 +64,7 @@ class HeaderField:
     detect: tuple[Detector, ...] = ()
     mask: Mask
     mark: Mark = field(default=Mark(1, 1), compare=False)
+    data: Data | None = None
 
     def matches(self, name: str) -> bool:
         """Whether headers of this name are meant."""

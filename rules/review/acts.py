@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from wiremask.rules.detect.detectors import name_of as detector_name
 from wiremask.rules.errors import Mark
 from wiremask.rules.model.casefold import fold
+from wiremask.rules.model.datakinds import data_found
 from wiremask.rules.model.masks import Drop, Fixed, Keep, Mask, Nullify
-from wiremask.rules.model.rule import Field
+from wiremask.rules.model.rule import Field, HeaderField
 from wiremask.rules.model.selector import Name, Segment, Wildcard
 from wiremask.rules.review.reach import covers_path, covers_topics, is_emptied, may_hold, may_meet, may_share_topics
 from wiremask.rules.review.strength import at_least
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from wiremask.rules.model.datakinds import Data
-    from wiremask.rules.model.rule import Direction, HeaderField, Rule
+    from wiremask.rules.model.rule import Direction, Rule
     from wiremask.rules.model.selector import Path
     from wiremask.rules.model.topics import TopicFilter, TopicPattern
 
@@ -35,6 +37,7 @@ _RULE_KNOWN = frozenset(
     }
 )
 _FIELD_KNOWN = frozenset({"path", "text", "mask", "mark", "data", "required"})
+_HEADER_KNOWN = frozenset({"text", "regex", "ignore_case", "mask", "mark", "data"})
 VALUE, KEY, HEADER = "value", "key", "header"
 
 
@@ -85,6 +88,11 @@ class Act:
         return self.field is not None and bool(self.field.detect)
 
     @property
+    def decides_unfound(self) -> bool:
+        """Whether it ends the search for others though it masks what it finds alone: the first for a header does."""
+        return self.detects and self.part == HEADER
+
+    @property
     def patterns(self) -> tuple[TopicPattern, ...]:
         """The topic patterns of its rule of which something is left."""
         topics = self.rule.topics
@@ -96,14 +104,17 @@ class Act:
         return None if self.rule.client is None else self.rule.client.text
 
     @property
-    def data(self) -> Data | None:
-        """What it says that the field holds."""
-        return self.field.data if isinstance(self.field, Field) else None
+    def holds(self) -> tuple[Data, ...]:
+        """What the field holds: as it says, and as its detectors find."""
+        if self.field is None:
+            return ()
+        said = () if self.field.data is None else (self.field.data,)
+        return said + tuple(one for one in data_found(self.field.detect) if one.kind not in {one.kind for one in said})
 
     @property
-    def kind(self) -> str:
-        """The word of that; "" if it does not say."""
-        return "" if self.data is None else self.data.kind
+    def kinds(self) -> frozenset[str]:
+        """The words of that."""
+        return frozenset(one.kind for one in self.holds)
 
     @property
     def name(self) -> str:
@@ -132,6 +143,8 @@ class Act:
 
     def is_strong(self, other: Act) -> bool:
         """Whether its mask is at least as strong as another's."""
+        if self.decides_unfound and self.more != other.more:
+            return False
         if isinstance(self.mask, Opaque) or isinstance(other.mask, Opaque):
             return self.mask == other.mask
         return at_least(self.mask, other.mask)
@@ -150,7 +163,7 @@ class Act:
 
     def goes_before(self, other: Act) -> bool:
         """Whether it may take a leaf from another that selects it too."""
-        if self.detects and not other.detects:
+        if self.detects and not other.detects and not self.decides_unfound:
             return False
         if self.order < other.order:
             # Who takes an object whole takes it from those that come before it and name something in it.
@@ -257,7 +270,14 @@ def fields_of(rule: Rule) -> Iterator[tuple[str, Field | HeaderField]]:
 
 def name_of(part: str, one: Field | HeaderField) -> str:
     """How a field is told: the selector, after the part if that is not the value."""
-    return one.text if part == VALUE else f"{part} {one.text}"
+    return selector_of(one) if part == VALUE else f"{part} {selector_of(one)}"
+
+
+def selector_of(one: Field | HeaderField) -> str:
+    """What a field selects, as written."""
+    if not isinstance(one, HeaderField) or not one.detect:
+        return one.text
+    return f"{one.text} detect: {', '.join(map(detector_name, one.detect))}"
 
 
 def _acts_of(rule: Rule) -> Iterator[Act]:
@@ -273,16 +293,16 @@ def _acts_of(rule: Rule) -> Iterator[Act]:
                 field=one,
                 at=at,
                 part=part,
-                path=one.path if isinstance(one, Field) else _header_path(one),
-                text=one.text,
+                path=one.path if isinstance(one, Field) else header_path(one),
+                text=selector_of(one),
                 mask=one.mask,
-                more=(*more, *form, *(_unknown(one, _FIELD_KNOWN) if isinstance(one, Field) else ())),
+                more=(*more, *form, *_unknown(one, _FIELD_KNOWN if isinstance(one, Field) else _HEADER_KNOWN)),
             )
         for name, value in more:
             yield Act(rule=rule, field=None, at=at, part=name, path=(), text="", mask=Opaque(value=value))
 
 
-def _header_path(one: HeaderField) -> Path:
+def header_path(one: HeaderField) -> Path:
     """The headers of a name, as if they were the members of an object."""
     if one.regex is None:
         return (Segment((Name(fold(one.text) if one.ignore_case else one.text, one.ignore_case),)),)
@@ -297,7 +317,7 @@ class _Glob:
     ignore_case: bool
 
 
-def _unknown(thing: Rule | Field, known: frozenset[str]) -> tuple[tuple[str, Any], ...]:
+def _unknown(thing: Rule | Field | HeaderField, known: frozenset[str]) -> tuple[tuple[str, Any], ...]:
     """The attributes that have no place here and are not as they are by default."""
     found = []
     for attribute in fields(thing):

@@ -43,7 +43,8 @@ class Change:
         topics: the topic pattern.
         field: the selector.
         client: the condition on the client as written; None without one.
-        before: the old mask, or `nothing`; so is `after` for the new one.
+        before: the old mask, or `nothing`; so is `after` for the new one. Either says what it selects if that is not
+            `field`.
         rule: that of the change; the new one's, if there is one.
     """
 
@@ -152,11 +153,15 @@ def _change(
         part=place.part,
         field=place.text,
         client=place.condition,
-        before=_mask(before),
-        after=_mask(after),
+        before=_mask(before, place),
+        after=_mask(after, place),
         rule=named.rule.name,
     )
 
 
-def _mask(act: Act | None) -> str:
-    return NOTHING if act is None else act.part if isinstance(act.mask, Opaque) else describe(act.mask)
+def _mask(act: Act | None, place: Act) -> str:
+    """The mask of an act, with what it selects if that is something else than the change is about."""
+    if act is None:
+        return NOTHING
+    mask = act.part if isinstance(act.mask, Opaque) else describe(act.mask)
+    return mask if act.text == place.text else f"{mask} of {act.name}"

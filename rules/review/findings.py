@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from wiremask.rules.model.datakinds import KINDS, is_of_standard, kind_by_name
 from wiremask.rules.model.masks import Keep
+from wiremask.rules.model.rule import Field
 from wiremask.rules.model.traits import tells_apart
-from wiremask.rules.review.acts import Act, Acts, fields_of, name_of
+from wiremask.rules.review.acts import Act, Acts, fields_of, header_path, name_of
 from wiremask.rules.review.reach import is_emptied
 
 if TYPE_CHECKING:
@@ -115,12 +116,13 @@ def _of_key(rule: Rule) -> Iterator[Finding]:
 def _unsaid(rules: Iterable[Rule], standards: Sequence[Standard]) -> Iterator[Finding]:
     """Fields that a standard probably speaks of, and that do not say so."""
     for rule in rules:
-        for one in rule.fields:
-            kind = None if one.data is not None else kind_by_name(one.path)
+        for part, one in fields_of(rule):
+            path = one.path if isinstance(one, Field) else header_path(one)
+            kind = None if one.data is not None else kind_by_name(path)
             for standard in standards:
                 if kind is not None and is_of_standard(kind, standard):
                     message = (
-                        f"by its name, {one.text} of rule {rule.name} may be {KINDS[kind].says}; "
+                        f"by its name, {name_of(part, one)} of rule {rule.name} may be {KINDS[kind].says}; "
                         f"write `data: {kind}`, so that {standard} is checked"
                     )
                     yield _finding(rule, "data", message, mark=one.mark)

@@ -1,6 +1,7 @@
 """What PCI DSS and HIPAA Safe Harbor ask of masks: each breach is a load error that cites its clause.
 
-Judged are fields that say with `data` what they hold. A mask that makes a constant of everything obeys every standard.
+Judged are fields that say with `data` what they hold, and what detectors find. A mask that makes a constant of
+everything obeys every standard.
 
 Source: PCI DSS 4.0.1 requirements 3.3.1, 3.4.1, 3.5.1, 3.5.1.1 and FAQs 1091 and 1308; 45 CFR 164.514(b)(2)(i).
 """
@@ -63,22 +64,22 @@ SAFE_HARBOR = "45 CFR 164.514(b)(2)(i)"
 def breaches(rules: Sequence[Rule], standards: frozenset[Standard]) -> Iterator[tuple[Act, str]]:
     """Each act that breaks one of the standards, with the clause and what to write."""
     acts = Acts(rules)
-    judged = [act for act in acts.all if act.data is not None]
+    judged = [act for act in acts.all if act.holds]
     told: set[tuple[int, str]] = set()
     for act in judged:
-        for message in _of_one(act, standards):
+        for message in (one for data in act.holds for one in _of_one(act, data, standards)):
             if (id(act.field), message) not in told:  # once, though it acts in two directions
                 told.add((id(act.field), message))
                 yield act, message
     if "pci-dss" in standards:
         yield from _stored(judged)
-        yield from _correlatable([act for act in judged if act.kind == "pan"])
+        yield from _correlatable([act for act in judged if "pan" in act.kinds])
 
 
-def _of_one(act: Act, standards: frozenset[Standard]) -> Iterator[str]:
+def _of_one(act: Act, data: Data, standards: frozenset[Standard]) -> Iterator[str]:
     """What is wrong with a mask where it stands, whatever the other rules."""
-    data, mask = act.data, act.mask
-    if data is None or not isinstance(mask, Mask) or is_constant(mask):
+    mask = act.mask
+    if not isinstance(mask, Mask) or is_constant(mask):
         return
     if "pci-dss" in standards:
         if data.kind in NEVER_STORED:
@@ -209,7 +210,8 @@ def _stored(judged: Sequence[Act]) -> Iterator[tuple[Act, str]]:
     ]
     told: set[int] = set()
     for act in judged:
-        if act.kind not in NEVER_STORED or id(act.field) in told or not _is_removed(act):
+        kind = next((one for one in NEVER_STORED if one in act.kinds), None)
+        if kind is None or id(act.field) in told or not _is_removed(act):
             continue  # what is not even removed where the rule acts is told already
         for pattern in act.patterns:
             if any(one.covers_where_it_is(act, pattern) for one in removing):
@@ -218,7 +220,7 @@ def _stored(judged: Sequence[Act]) -> Iterator[tuple[Act, str]]:
             yield (
                 act,
                 (
-                    f"PCI DSS 3.3.1: {act.kind} is not stored, whoever sends it; "
+                    f"PCI DSS 3.3.1: {kind} is not stored, whoever sends it; "
                     "remove it at produce, without a condition on the client"
                 ),
             )

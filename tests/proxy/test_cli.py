@@ -303,7 +303,8 @@ rules:
     topics: [t]
     at: [produce]
     key: {format: text, fields: [{path: $, mask: {hash: {key: k}}}]}
-    headers: [{name: "x-*", mask: redact}, {name: gone, mask: drop}]
+    headers: [{name: "x-note", detect: [email], mask: redact}, {name: "x-*", mask: redact}, {name: gone, mask: drop}]
+  - {name: late, topics: [t], at: [produce], headers: [{name: "x-*", mask: {truncate: 1}}]}
 keys: {k: {env: EXPLAIN_KEY}}
 """
 
@@ -313,10 +314,11 @@ keys: {k: {env: EXPLAIN_KEY}}
     [
         (["--key"], "produce\t$\tr\thash\t$"),
         (["--header", "x-user"], "produce\t$\tr\tredact\tx-*"),
+        (["--header", "x-note"], ""),
         (["--header", "gone"], "produce\t$\tr\tdrop\tgone"),
         (["--header", "other"], ""),
     ],
-    ids=["key", "header", "dropped header", "another header"],
+    ids=["key", "header", "header that is searched", "dropped header", "another header"],
 )
 def test_explain_tells_what_decides_a_key_or_header(call, tmp_path, monkeypatch, part, decides):
     monkeypatch.setenv("EXPLAIN_KEY", "hex:9f0c5d2ab1e64733885cd41fe027b96a0b7de35812fc469e6d21c8b45a97033f")

@@ -55,9 +55,9 @@ PAIRS = {
     ),
     "exempted": ("$.a: redact", "$.a: keep", [("less", True, "redact", "keep")]),
     "masked": ("$.a: keep", "$.a: redact", [("more", False, "keep", "redact")]),
-    "exempted within": ("$.a: redact", "$.a.b: keep; $.a: redact", [("less", True, "redact", "keep")]),
+    "exempted within": ("$.a: redact", "$.a.b: keep; $.a: redact", [("less", True, "redact", "keep of $.a.b")]),
     "exempted within and taken whole": ("$.a: drop", "$.a.b: keep; $.a: drop", []),
-    "exempted above and taken whole": ("$.a: drop", "$: keep; $.a: drop", [("less", True, "drop", "keep")]),
+    "exempted above and taken whole": ("$.a: drop", "$: keep; $.a: drop", [("less", True, "drop", "keep of $")]),
     "exempted before, in both": (
         "$.a.b: keep; $.a: redact",
         "$.a.b: keep; $.a: drop",
@@ -66,7 +66,7 @@ PAIRS = {
     "exempted less": (
         "$.a: keep; $..a: redact; $.b: redact",
         "$.a.c: keep; $..a: redact; $.b: redact",
-        [("more", False, "keep", "redact")],
+        [("more", False, "keep of $.a", "redact")],
     ),
     "no field": ("$.a: redact; $.b: redact", "$.a: redact", [("less", True, "redact", "nothing")]),
     "wider path": ("$.a.b: redact", "$.a: redact", [("more", False, "nothing", "redact")]),
@@ -76,7 +76,7 @@ PAIRS = {
     "other order, a leaf in common": (
         "$.a.b: drop; $.a: redact",
         "$.a: redact; $.a.b: drop",
-        [("less", True, "drop", "redact")],
+        [("less", True, "drop", "redact of $.a")],
     ),
 }
 
@@ -209,7 +209,7 @@ PARTS = {
     "header exempted by a glob": (
         "headers: [{name: ab, mask: redact}]",
         'headers: [{name: "a*", mask: keep}, {name: ab, mask: redact}]',
-        [("less", "header ab", "redact", "keep")],
+        [("less", "header ab", "redact", "keep of header a*")],
     ),
     "observed only": (
         "value: {fields: [{path: $.a, mask: redact}]}",
@@ -229,7 +229,7 @@ PARTS = {
     "an allow-list less": (
         "value: {fields: [{path: $.a, mask: keep}], unlisted: redact}",
         "value: {fields: [{path: $.a, mask: keep}, {path: $.b, mask: keep}], unlisted: redact}",
-        [("less", "unlisted", "redact", "keep")],
+        [("less", "unlisted", "redact", "keep of $.b")],
     ),
 }
 
@@ -241,6 +241,46 @@ def test_compares_all_parts_of_a_record(old: str, new: str, told: list[tuple[str
     found = compare(olds, news)
 
     assert [(one.verdict, one.name, one.before, one.after) for one in found] == told
+
+
+SEARCHED = {
+    "where all of it was masked": (
+        "{name: a, mask: redact}",
+        "{name: a, detect: [card], mask: redact}",
+        ("header a", "redact", "redact of header a detect: card"),
+    ),
+    "for something else": (
+        "{name: a, detect: [card], mask: redact}",
+        "{name: a, detect: [iban], mask: redact}",
+        ("header a detect: card", "redact", "redact of header a detect: iban"),
+    ),
+    "before all headers are masked": (
+        '{name: "*", mask: redact}',
+        '{name: a, detect: [card], mask: redact}, {name: "*", mask: redact}',
+        ("header *", "redact", "redact of header a detect: card"),
+    ),
+    "behind what masks all headers": (
+        '{name: "*", mask: redact}',
+        '{name: "*", mask: redact}, {name: a, detect: [card], mask: redact}',
+        None,
+    ),
+    "no more, which is not proven": (
+        "{name: a, detect: [card], mask: redact}",
+        "{name: a, mask: redact}",
+        ("header a detect: card", "redact", "redact of header a"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "told"), SEARCHED.values(), ids=SEARCHED)
+def test_a_header_that_is_searched_is_not_what_one_that_is_masked_is(
+    old: str, new: str, told: tuple[str, str, str] | None
+) -> None:
+    olds, news = (plan(f"  - {{name: r, topics: [t], at: [fetch], headers: [{one}]}}\n") for one in (old, new))
+
+    weaker = [(one.name, one.before, one.after) for one in compare(olds, news) if one.weaker]
+
+    assert weaker == ([] if told is None else [told])
 
 
 def test_what_the_comparison_does_not_know_must_be_the_same() -> None:
@@ -270,7 +310,9 @@ def test_an_object_is_not_taken_whole_where_another_act_comes_before_who_would()
     old = rule("$: nullify", topics='["*"]')
     new = rule("$.a: keep; $: nullify") + rule("$: {nullify: {whole: true}}", name="s", topics='["*"]')
 
-    assert [(one.verdict, one.after) for one in compare(plan(old), plan(new)) if one.weaker] == [("less", "keep")]
+    assert [(one.verdict, one.after) for one in compare(plan(old), plan(new)) if one.weaker] == [
+        ("less", "keep of $.a")
+    ]
 
 
 def test_says_in_one_line_what_changes() -> None:

@@ -33,6 +33,15 @@ def client(condition: str) -> str:
     return f"when: {{client: '{condition}'}}, "
 
 
+def finding(detect: str, mask: str, *, at: str = "[produce]", mark: str = "‸", data: str = "") -> str:
+    field = f"{{detect: {mark}[{detect}], {data}mask: {mask}}}"
+    return f"  - {{name: f, topics: [t], at: {at}, value: {{fields: [{field}]}}}}\n"
+
+
+def header(data: str, mask: str) -> str:
+    return f"  - {{name: h, topics: [t], at: [produce], headers: [{{name: ‸a, data: {data}, mask: {mask}}}]}}\n"
+
+
 FRAUD, OTHERS = client('principal == "User:fraud"'), client('principal != "User:fraud"')
 
 ALLOWED = {
@@ -60,6 +69,12 @@ ALLOWED = {
     + rule("pan", "{partial: {keepLast: 4}}", name="b", topics="[u]", at="[fetch]", more=OTHERS),
     "hash and hash": rule("pan", "{hash: {key: k}}", name="a")
     + rule("pan", "{hash: {key: k}}", name="b", topics="[u]"),
+    "card that is found and truncated": finding("card, jwt", "{partial: {keepFirst: 6, keepLast: 4}}", mark=""),
+    "visa that is found and truncated": finding(
+        "card", "{partial: {keepFirst: 8, keepLast: 4}}", mark="", data="data: {pan: [visa]}, "
+    ),
+    "what is found is of another standard": finding("us-ssn", "{partial: {keepLast: 4}}", mark=""),
+    "code in a header dropped": header("cvv", "drop").replace("‸", ""),
     "data that no standard speaks of here": rule("ssn", "{partial: {keepLast: 4}}"),
 }
 
@@ -70,6 +85,19 @@ def test_pci_dss_lets_pass(text: str) -> None:
 
 
 REFUSED = {
+    "card that is found": (finding("card", "{partial: {keepFirst: 8, keepLast: 4}}"), "at most the first 6 and last 4"),
+    "card that is found among others": (finding("email, card, iban", "{truncate: 7}"), "PCI DSS 3.5.1 (FAQ 1091)"),
+    "card that is found and hashed, and cut elsewhere": (
+        finding("card", "{hash: {key: k}}", mark="") + rule("pan", "{partial: {keepLast: 4}}", topics="[u]", mark="‸"),
+        "(FAQ 1308): rule f shows a hash of card numbers",
+    ),
+    "card that is found by some, and cut by who finds none": (
+        finding("card", "{hash: {key: k}}", mark="", at="[fetch]")
+        + rule("pan", "{partial: {keepLast: 4}}", at="[fetch]", mark="‸"),
+        "(FAQ 1308): rule f shows a hash of card numbers",
+    ),
+    "card in a header": (header("pan", "{partial: {keepFirst: 7}}"), "FAQ 1091"),
+    "code in a header": (header("cvv", "{hash: {key: k}}"), "3.3.1: cvv is not kept"),
     "card stored in clear": (rule("pan", "keep", mark="‸"), "PCI DSS 3.5.1: a card number is not stored in clear"),
     "card shown to everybody": (rule("pan", "keep", at="[fetch]", mark="‸"), "PCI DSS 3.4.1: nobody sees a whole card"),
     "card of any brand": (
@@ -161,6 +189,17 @@ FAULTS = {
     "brands no list": ("{pan: ‸visa}", "`pan` is a list of card brands"),
 }
 
+FOUND_REFUSED = [
+    ("us-ssn", "{partial: {keepLast: 4}}", "(G)"),
+    ("email", "{hash: {key: k}}", "(F)"),
+    ("phone", "pattern", "(D)"),
+    ("ipv4", "ip", "(O)"),
+    ("mac", "{truncate: 8}", "(M)"),
+    ("iban", "{token: {key: k, format: iban}}", "(J)"),
+    ("us-zip", "{truncate: 4}", "(B)"),
+    ("birth-date", "{date: year}", "(C)"),
+]
+
 CASES = {
     **{f"PCI DSS: {name}": (ruleset(text), message) for name, (text, message) in REFUSED.items()},
     **{
@@ -169,6 +208,13 @@ CASES = {
             f"45 CFR 164.514(b)(2)(i){letter}: ",
         )
         for data, mask, letter in HIPAA_REFUSED
+    },
+    **{
+        f"Safe Harbor: found {detect} {mask}": (
+            ruleset(finding(detect, mask), standards="[hipaa-safe-harbor]"),
+            f"45 CFR 164.514(b)(2)(i){letter}: ",
+        )
+        for detect, mask, letter in FOUND_REFUSED
     },
     **{f"data: {name}": (ruleset(rule(data, "redact")), message) for name, (data, message) in FAULTS.items()},
 }
@@ -213,6 +259,28 @@ def test_a_name_tells_what_a_field_probably_holds(path: str, kind: str | None) -
     written = "$['date-of-birth']" if "date-of" in path else path
 
     assert kind_by_name(read_path(written)) == kind
+
+
+@pytest.mark.parametrize("mask", ["redact", "zip3"])
+def test_safe_harbor_lets_pass_what_is_found_and_removed(mask: str) -> None:
+    compile_ruleset({"r.yaml": ruleset(finding("us-zip", mask, mark=""), standards="[hipaa-safe-harbor]")}, None)
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        ("key: {fields: [{path: $.ssn, mask: {hash: {key: k}}}]}", "key $.ssn"),
+        ("headers: [{name: SSN, mask: pattern}]", "header SSN"),
+        ('headers: [{name: "ssn*", mask: pattern}, {name: "*", mask: pattern}]', None),
+    ],
+    ids=["key", "header", "globs"],
+)
+def test_check_warns_of_keys_and_headers_that_a_standard_probably_speaks_of(part: str, name: str | None) -> None:
+    text = ruleset(f"  - {{name: r, topics: [t], at: [fetch], {part}}}\n", standards="[hipaa-safe-harbor]")
+
+    found = [one.message for one in find(compile_ruleset({"r.yaml": text}, None)) if one.code == "data"]
+
+    assert [message.split(" of rule")[0] for message in found] == ([f"by its name, {name}"] if name else [])
 
 
 def test_check_warns_of_a_field_that_a_standard_speaks_of_and_that_does_not_say_so() -> None:
