@@ -71,5 +71,5 @@ def _cells(change: Change) -> tuple[str, ...]:
         change.before,
         change.after,
         change.rule,
-        change.client or "",
+        change.when,
     )

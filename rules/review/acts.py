@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from wiremask.rules.model.datakinds import Data
-    from wiremask.rules.model.rule import Direction, Rule
+    from wiremask.rules.model.rule import Direction, Format, RecordCondition, Rule
     from wiremask.rules.model.selector import Path
     from wiremask.rules.model.topics import TopicFilter, TopicPattern
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _RULE_KNOWN = frozenset(
     {
         *("name", "file", "line", "column", "topics", "at", "client", "on_unreadable", "on_unmaskable"),
-        *("fields", "format", "key", "headers", "observes"),
+        *("record", "fields", "format", "key", "headers", "observes"),
     }
 )
 _FIELD_KNOWN = frozenset({"path", "text", "mask", "mark", "data", "required"})
@@ -56,6 +56,7 @@ class Act:
         order: the position in the order of precedence.
         path_number: equal for equal paths; so for `effect_number` and what acts do.
         part: of the record.
+        format: of that.
         text: the selector as written.
         more: names and values of attributes that have no place here.
     """
@@ -64,6 +65,7 @@ class Act:
     field: Field | HeaderField | None
     at: Direction
     part: str
+    format: Format = "json"
     path: Path
     text: str
     mask: Mask | Opaque
@@ -104,6 +106,11 @@ class Act:
         return None if self.rule.client is None else self.rule.client.text
 
     @property
+    def record(self) -> frozenset[RecordCondition]:
+        """The conditions on the record; all must hold."""
+        return frozenset(self.rule.record)
+
+    @property
     def holds(self) -> tuple[Data, ...]:
         """What the field holds: as it says, and as its detectors find."""
         if self.field is None:
@@ -133,10 +140,12 @@ class Act:
         return (
             self.at,
             self.part,
+            self.format,
             frozenset(topics.include),
             frozenset(topics.exclude),
             self.path,
             self.condition,
+            self.record,
             self.mask,
             self.more,
         )
@@ -154,7 +163,7 @@ class Act:
         return self.at == other.at and self._holds_for(other) and self.covers_where_it_is(other, pattern)
 
     def covers_where_it_is(self, other: Act, pattern: TopicPattern) -> bool:
-        """The same, whatever the direction and the clients."""
+        """The same, whatever the direction, the clients and the record."""
         return (
             self.part == other.part
             and covers_path(self.path, other.path)
@@ -174,13 +183,20 @@ class Act:
         """Whether what it would take whole may be another's before it comes to that: then it is not taken whole."""
         return any(one.order < self.order and may_hold(one.path, self.path) for one in near)
 
-    def _holds_for(self, other: Act) -> bool:
-        if self.more != other.more:
+    def acts_where(self, other: Act) -> bool:
+        """Whether it looks at the same part in the same way, in each record in which another does."""
+        if self.part != other.part or self.format != other.format or self.more != other.more:
             return False
-        if self.condition is None:
-            return True
+        return not self.record or (self.record <= other.record and self._is_as_sure(other))
+
+    def _holds_for(self, other: Act) -> bool:
+        if not self.acts_where(other):
+            return False
+        return self.condition is None or (self.condition == other.condition and self._is_as_sure(other))
+
+    def _is_as_sure(self, other: Act) -> bool:
         # Where a condition cannot be decided, a field that masks acts and one that exempts does not.
-        return self.condition == other.condition and (other.keeps or not self.keeps)
+        return other.keeps or not self.keeps
 
 
 class Numbers:
@@ -284,19 +300,23 @@ def _acts_of(rule: Rule) -> Iterator[Act]:
     if rule.observes:
         return  # it changes nothing
     more = _unknown(rule, _RULE_KNOWN)
-    forms = {VALUE: rule.format, KEY: "json" if rule.key is None else rule.key.format, HEADER: "json"}
+    forms: dict[str, Format] = {
+        VALUE: rule.format,
+        KEY: "json" if rule.key is None else rule.key.format,
+        HEADER: "text",
+    }
     for at in sorted(rule.at, reverse=True):
         for part, one in fields_of(rule):
-            form = () if forms[part] == "json" else (("format", forms[part]),)
             yield Act(
                 rule=rule,
                 field=one,
                 at=at,
                 part=part,
+                format=forms[part],
                 path=one.path if isinstance(one, Field) else header_path(one),
                 text=selector_of(one),
                 mask=one.mask,
-                more=(*more, *form, *_unknown(one, _FIELD_KNOWN if isinstance(one, Field) else _HEADER_KNOWN)),
+                more=(*more, *_unknown(one, _FIELD_KNOWN if isinstance(one, Field) else _HEADER_KNOWN)),
             )
         for name, value in more:
             yield Act(rule=rule, field=None, at=at, part=name, path=(), text="", mask=Opaque(value=value))

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from wiremask.rules.review.acts import VALUE, Act, Acts, Numbers, Opaque
-from wiremask.rules.review.reach import covers_path
+from wiremask.rules.review.reach import covers_path, covers_topics
 from wiremask.rules.review.strength import describe
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ class Change:
         topics: the topic pattern.
         field: the selector.
         client: the condition on the client as written; None without one.
-        before: the old mask, or `nothing`; so is `after` for the new one. Either says what it selects if that is not
-            `field`.
+        some_records: whether there are conditions on the record.
+        before: the old mask, or `nothing`; so is `after` for the new one. Either says in what it is not about the same
+            field, topics, clients or records.
         rule: that of the change; the new one's, if there is one.
     """
 
@@ -55,6 +56,7 @@ class Change:
     part: str
     field: str
     client: str | None
+    some_records: bool
     before: str
     after: str
     rule: str
@@ -64,12 +66,18 @@ class Change:
         """How the field is told."""
         return f"{self.part} {self.field}".removeprefix(f"{VALUE} ").strip()
 
+    @property
+    def when(self) -> str:
+        """Where it counts, beside topics and direction; "" for always."""
+        return ", ".join(filter(None, (self.client, "in some records" if self.some_records else None)))
+
     def __str__(self) -> str:
-        condition = "" if self.client is None else f", when {self.client}"
-        return f"{self.name} of {self.topics} at {self.at}{condition}: {self.before} -> {self.after} (rule {self.rule})"
+        clients = "" if self.client is None else f", when {self.client}"
+        place = f"{self.name} of {self.topics} at {self.at}{clients}{', in some records' if self.some_records else ''}"
+        return f"{place}: {self.before} -> {self.after} (rule {self.rule})"
 
 
-_Key = tuple[str, str, str, object, str | None]
+_Key = tuple[str, str, str, object, str | None, object]
 
 
 def compare(old: Plan, new: Plan) -> tuple[Change, ...]:
@@ -138,7 +146,7 @@ def _restated(olds: Acts, news: Acts) -> Iterator[tuple[Act, TopicPattern, Act]]
 
 
 def _key(act: Act, pattern: TopicPattern) -> _Key:
-    return pattern.text, act.at, act.part, act.path, act.condition
+    return pattern.text, act.at, act.part, act.path, act.condition, act.record
 
 
 def _change(
@@ -153,15 +161,36 @@ def _change(
         part=place.part,
         field=place.text,
         client=place.condition,
-        before=_mask(before, place),
-        after=_mask(after, place),
+        some_records=bool(place.record),
+        before=_mask(before, place, pattern),
+        after=_mask(after, place, pattern),
         rule=named.rule.name,
     )
 
 
-def _mask(act: Act | None, place: Act) -> str:
-    """The mask of an act, with what it selects if that is something else than the change is about."""
+def _mask(act: Act | None, place: Act, pattern: TopicPattern) -> str:
+    """The mask of an act, and in what the act is about something else than the change is."""
     if act is None:
         return NOTHING
-    mask = act.part if isinstance(act.mask, Opaque) else describe(act.mask)
-    return mask if act.text == place.text else f"{mask} of {act.name}"
+    return " ".join((act.part if isinstance(act.mask, Opaque) else describe(act.mask), *_scope(act, place, pattern)))
+
+
+def _scope(act: Act, place: Act, pattern: TopicPattern) -> Iterator[str]:
+    if act.text != place.text:
+        yield f"of {act.name}"
+    topics = act.rule.topics
+    if not covers_topics(topics, pattern, place.rule.topics.exclude):
+        exclude = f" except {', '.join(one.text for one in topics.exclude)}" if topics.exclude else ""
+        yield f"on {', '.join(one.text for one in topics.include)}{exclude}"
+    if act.condition != place.condition:
+        yield (
+            "for all clients"
+            if act.condition is None
+            else "for other clients"
+            if place.condition
+            else "for some clients"
+        )
+    if act.record != place.record:
+        yield "in all records" if not act.record else "in other records" if place.record else "in some records"
+    if act.format != place.format:
+        yield f"as {act.format}"

@@ -47,7 +47,7 @@ def explain(plan: Plan, topic: str, at: Direction, client: Client) -> Iterator[E
 
 def _takes(one: Act, other: Act) -> bool:
     """Whether an act takes all that a later one names, on a topic that both act on."""
-    return one.part == other.part and one.more == other.more and covers_path(one.path, other.path)
+    return one.acts_where(other) and covers_path(one.path, other.path)
 
 
 def _explain(rule: Rule, topic: str, at: Direction, client: Client) -> Explained:

@@ -46,12 +46,10 @@ def are_disjoint(one: str | None, other: str | None) -> bool:
 
 def _takes_all(first: Act, second: Act) -> bool:
     """Whether the first acts, for some readers, wherever the second does for the others: each sees one of them."""
-    if first.more != second.more:
+    if not first.acts_where(second):
         return False  # detectors, for one, may find something else or nothing
     return first.rule.at == second.rule.at and all(
-        covers_path(first.path, second.path)
-        and first.part == second.part
-        and covers_topics(first.rule.topics, pattern, second.rule.topics.exclude)
+        covers_path(first.path, second.path) and covers_topics(first.rule.topics, pattern, second.rule.topics.exclude)
         for pattern in second.patterns
     )
 

@@ -206,7 +206,9 @@ def _is_removed(act: Act) -> bool:
 def _stored(judged: Sequence[Act]) -> Iterator[tuple[Act, str]]:
     """Verification codes and the like that some producer may store."""
     removing = [
-        act for act in judged if act.at == "produce" and act.condition is None and not act.more and _is_removed(act)
+        act
+        for act in judged
+        if act.at == "produce" and act.condition is None and not act.record and not act.more and _is_removed(act)
     ]
     told: set[int] = set()
     for act in judged:

@@ -169,6 +169,83 @@ SCOPES = {
 }
 
 
+DE, WEB = "{path: $.c, equals: DE}", "{header: h, equals: web}"
+
+
+def on(*conditions: str) -> str:
+    return f"when: {{record: [{', '.join(conditions)}]}}, "
+
+
+def by(client: str) -> str:
+    return f"when: {{client: 'principal == \"{client}\"'}}, "
+
+
+RECORDS = {
+    "condition added": (rule("$.a: redact"), rule("$.a: redact", more=on(DE)), ["redact in some records"]),
+    "condition gone": (rule("$.a: redact", more=on(DE)), rule("$.a: redact"), []),
+    "one of two gone": (rule("$.a: redact", more=on(DE, WEB)), rule("$.a: redact", more=on(WEB)), []),
+    "one more": (rule("$.a: redact", more=on(DE)), rule("$.a: redact", more=on(DE, WEB)), ["redact in other records"]),
+    "another order": (rule("$.a: redact", more=on(DE, WEB)), rule("$.a: redact", more=on(WEB, DE)), []),
+    "another condition": (
+        rule("$.a: redact", more=on(DE)),
+        rule("$.a: redact", more=on(WEB)),
+        ["redact in other records"],
+    ),
+    "stronger mask": (rule("$.a: redact", more=on(DE)), rule("$.a: nullify", more=on(DE)), []),
+    "exemption": (
+        rule("$.a: redact"),
+        rule("$.a: keep", name="s", more=on(DE)) + rule("$.a: redact"),
+        ["keep in some records"],
+    ),
+    "exemption from fewer": (
+        rule("$.a: keep", name="s", more=on(DE)) + rule("$.a: redact"),
+        rule("$.a: keep", name="s", more=on(DE, WEB)) + rule("$.a: redact"),
+        [],
+    ),
+    "exemption from more": (
+        rule("$.a: keep", name="s", more=on(DE, WEB)) + rule("$.a: redact"),
+        rule("$.a: keep", name="s", more=on(DE)) + rule("$.a: redact"),
+        ["keep in some records"],
+    ),
+    "weaker mask before, for all records now": (
+        rule("$.a: {truncate: 3}", name="s", more=on(DE)) + rule("$.a: redact"),
+        rule("$.a: {truncate: 3}", name="s") + rule("$.a: redact"),
+        ["truncate {length: 3}"],
+    ),
+    "exemption instead of a mask": (
+        rule("$.a: redact", name="s", more=on(DE)) + rule("$.a: nullify"),
+        rule("$.a: keep", name="s", more=on(DE)) + rule("$.a: nullify"),
+        ["keep"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "told"), RECORDS.values(), ids=RECORDS)
+def test_masks_less_where_it_acts_on_fewer_records(old: str, new: str, told: list[str]) -> None:
+    assert [one.after for one in compare(plan(old), plan(new)) if one.weaker] == told
+
+
+TOLD = {
+    "topics": (
+        rule("$.a: redact", topics='["t*"]'),
+        rule("$.a: redact", topics='["tx*", u]', more="exceptTopics: [txy], "),
+        "redact on tx*, u except txy",
+    ),
+    "some clients": (rule("$.a: redact"), rule("$.a: redact", more=by("a")), "redact for some clients"),
+    "other clients": (rule("$.a: redact", more=by("a")), rule("$.a: redact", more=by("b")), "redact for other clients"),
+    "all of it": (
+        rule("$.a: redact", more=by("a").replace("}, ", f", record: [{DE}]}}, ")),
+        rule("$.a: {truncate: 3}"),
+        "truncate {length: 3} for all clients in all records",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "told"), TOLD.values(), ids=TOLD)
+def test_tells_in_what_the_new_mask_is_about_something_else(old: str, new: str, told: str) -> None:
+    assert [one.after for one in compare(plan(old), plan(new)) if one.weaker] == [told]
+
+
 @pytest.mark.parametrize(("old", "new", "weaker"), SCOPES.values(), ids=SCOPES)
 def test_masks_less_where_it_reaches_less(old: str, new: str, weaker: bool) -> None:
     assert any(one.weaker for one in compare(plan(old), plan(new))) is weaker
@@ -224,7 +301,7 @@ PARTS = {
     "another format": (
         "value: {format: json, fields: [{path: $, mask: redact}]}",
         "value: {format: text, fields: [{path: $, mask: redact}]}",
-        [("otherwise", "$", "redact", "redact")],
+        [("otherwise", "$", "redact", "redact as text")],
     ),
     "an allow-list less": (
         "value: {fields: [{path: $.a, mask: keep}], unlisted: redact}",
@@ -311,8 +388,17 @@ def test_an_object_is_not_taken_whole_where_another_act_comes_before_who_would()
     new = rule("$.a: keep; $: nullify") + rule("$: {nullify: {whole: true}}", name="s", topics='["*"]')
 
     assert [(one.verdict, one.after) for one in compare(plan(old), plan(new)) if one.weaker] == [
-        ("less", "keep of $.a")
+        ("less", "keep of $.a on t")
     ]
+
+
+def test_says_of_which_records_a_change_is() -> None:
+    (change,) = compare(plan(rule("$.a: redact", more=on(DE))), plan(rule("$.b: redact")))[:1]
+
+    assert (str(change), change.when) == (
+        "$.a of t at fetch, in some records: redact -> nothing (rule r)",
+        "in some records",
+    )
 
 
 def test_says_in_one_line_what_changes() -> None:
