@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import struct
-import time
 from collections.abc import Callable
 from typing import Any
 
 import confluent_kafka
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.abc import AbstractTokenProvider
 
 from support import broker_schemas
 from support.batches import read_batches
 from support.capture import RawClient
 from support.clients import AioKafka, Message
 from support.kafka import LOGIN_S, OTHER_USER, PASSWORD, USER, KafkaCluster
-from support.login import bare, handshake_frame, plain, scram_last, token_frame, unsigned_jwt
+from support.login import AioTokens, access_token, bare, handshake_frame, plain, scram_last, token_frame
 from support.proxy import ProxyProcess, assert_absent
 from support.requests import ask_fetch, plain_frame
 from support.rulefolder import rule, ruleset
@@ -40,21 +38,10 @@ AUTHENTICATE, CREATE_DELEGATION_TOKEN = 36, 38
 MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 
 
-class Token(AbstractTokenProvider):
-    """An access token that the broker takes without a signature."""
-
-    def __init__(self, user: str) -> None:
-        self._user = user
-
-    async def token(self) -> str:
-        now = int(time.time())
-        return unsigned_jwt(sub=self._user, iat=now, exp=now + 600)
-
-
 async def read_with_aiokafka(bootstrap: str, topic: str, mechanism: str, user: str) -> bytes | None:
     options: dict[str, Any] = {"sasl_plain_username": user, "sasl_plain_password": PASSWORD}
     if mechanism == "OAUTHBEARER":
-        options = {"sasl_oauth_token_provider": Token(user)}
+        options = {"sasl_oauth_token_provider": AioTokens(access_token(user))}
     consumer = AIOKafkaConsumer(
         topic,
         bootstrap_servers=bootstrap,

@@ -6,8 +6,11 @@ import hashlib
 import hmac
 import json
 import struct
+import time
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
+
+from aiokafka.abc import AbstractTokenProvider
 
 from support.requests import plain_frame
 
@@ -82,6 +85,23 @@ def unsigned_jwt(**claims: Any) -> str:
     """An access token as brokers without a validator take it."""
     parts = ({"alg": "none"}, claims)
     return ".".join(urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
+
+
+def access_token(user: str) -> str:
+    """An unsigned token of a user, for ten minutes."""
+    now = int(time.time())
+    return unsigned_jwt(sub=user, iat=now, exp=now + 600)
+
+
+class AioTokens(AbstractTokenProvider):  # type: ignore[misc]
+    """Gives aiokafka one access token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def token(self) -> str:
+        """The token."""
+        return self._token
 
 
 def oauth(**claims: Any) -> bytes:

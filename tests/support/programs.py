@@ -56,15 +56,23 @@ class Program:
     partitions_a_produce: int = 200
     required_by: str = "WIREMASK_REQUIRE_CLIENTS"
 
-    def run(self, bootstrap: str, steps: Sequence[Step], *, timeout_s: float = RUN_S) -> list[Any]:
-        """What the library says to each step.
+    def run(
+        self,
+        bootstrap: str,
+        steps: Sequence[Step],
+        *,
+        settings: Mapping[str, str] | None = None,
+        timeout_s: float = RUN_S,
+    ) -> list[Any]:
+        """What the library says to each step; `settings` are the library's own, where its program takes them.
 
         Raises:
             ToolchainMissing: the program cannot be had here.
             AssertionError: the program failed or hung; the text has its error output.
         """
         command = self.build()
-        done = finish(command, json.dumps({"bootstrap": bootstrap, "steps": list(steps)}), timeout_s)
+        specification = {"bootstrap": bootstrap, "settings": dict(settings or {}), "steps": list(steps)}
+        done = finish(command, json.dumps(specification), timeout_s)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         assert (done.returncode, len(lines)) == (0, len(steps)), (
             f"{self.name} ended with {done.returncode} after {len(lines)} of {len(steps)} steps\n{done.stderr[-3000:]}"

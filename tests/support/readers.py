@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import confluent_kafka
 from aiokafka import AIOKafkaConsumer
-from aiokafka.abc import AbstractTokenProvider as AioTokens
 from aiokafka.helpers import create_ssl_context
 from kafka import KafkaConsumer
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from support.javatools import java_tool
-from support.login import unsigned_jwt
+from support.login import AioTokens, access_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,16 +51,11 @@ class Access:
     @property
     def access_token(self) -> str:
         """What OAUTHBEARER carries."""
-        now = int(time.time())
-        return self.token or unsigned_jwt(sub=self.user, iat=now, exp=now + 600)
+        return self.token or access_token(self.user)
 
 
 async def read_with_aiokafka(access: Access, topic: str) -> bytes | None:
     """One value, by aiokafka."""
-
-    class Token(AioTokens):  # type: ignore[misc]
-        async def token(self) -> str:
-            return access.access_token
 
     shown = access.certificate
     consumer = AIOKafkaConsumer(
@@ -77,7 +71,7 @@ async def read_with_aiokafka(access: Access, topic: str) -> bytes | None:
         sasl_mechanism=access.mechanism,
         sasl_plain_username=access.user,
         sasl_plain_password=access.password,
-        sasl_oauth_token_provider=Token() if access.mechanism == "OAUTHBEARER" else None,
+        sasl_oauth_token_provider=AioTokens(access.access_token) if access.mechanism == "OAUTHBEARER" else None,
     )
     try:
         async with asyncio.timeout(READ_S):
@@ -119,25 +113,31 @@ def _with_confluent(access: Access, topic: str) -> bytes | None:
         consumer.close()
 
 
+def kafka_python_settings(access: Access) -> dict[str, Any]:
+    """In kafka-python's words; a token provider is not among them."""
+    settings = {"security_protocol": access.protocol, "ssl_cafile": str(access.ca)}
+    if access.certificate is not None:
+        shown = access.certificate
+        return settings | {"ssl_certfile": str(shown.certificate), "ssl_keyfile": str(shown.key)}
+    settings["sasl_mechanism"] = access.mechanism
+    if access.mechanism != "OAUTHBEARER":
+        settings |= {"sasl_plain_username": access.user, "sasl_plain_password": access.password}
+    return settings
+
+
 def _with_kafka_python(access: Access, topic: str) -> bytes | None:
     class Token(AbstractTokenProvider):  # type: ignore[misc]
         def token(self) -> str:
             return access.access_token
 
-    options: dict[str, Any] = {"sasl_mechanism": access.mechanism}
-    if access.certificate is not None:
-        options = {"ssl_certfile": str(access.certificate.certificate), "ssl_keyfile": str(access.certificate.key)}
-    elif access.mechanism == "OAUTHBEARER":
+    options = kafka_python_settings(access)
+    if access.mechanism == "OAUTHBEARER":
         options["sasl_oauth_token_provider"] = Token()
-    else:
-        options |= {"sasl_plain_username": access.user, "sasl_plain_password": access.password}
     consumer = KafkaConsumer(
         topic,
         bootstrap_servers=access.bootstrap,
         auto_offset_reset="earliest",
         consumer_timeout_ms=int(READ_S * 1000),
-        security_protocol=access.protocol,
-        ssl_cafile=str(access.ca),
         **options,
     )
     try:
@@ -147,18 +147,22 @@ def _with_kafka_python(access: Access, topic: str) -> bytes | None:
         consumer.close()
 
 
-def _with_java(access: Access, topic: str) -> bytes | None:
+def java_settings(access: Access) -> dict[str, str]:
+    """In Java's words; with OAUTHBEARER it makes an unsigned token itself. Certificates are not among them."""
     modules = {"PLAIN": "plain.PlainLoginModule"}
     module = modules.get(access.mechanism, "scram.ScramLoginModule")
     login = _OAUTH_JAAS if access.mechanism == "OAUTHBEARER" else _PLAIN_JAAS
-    settings = {
+    return {
         "security.protocol": access.protocol,
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(access.ca),
         "sasl.mechanism": access.mechanism,
         "sasl.jaas.config": login.format(module=module, user=access.user, password=access.password),
     }
-    system = {}
+
+
+def _with_java(access: Access, topic: str) -> bytes | None:
+    settings, system = java_settings(access), {}
     if access.certificate is not None:
         shown = access.certificate
         store = shown.key.with_suffix(".both.pem")  # Java takes both from one file

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from support.client import CONSUME_S, LARGEST_BYTES, PRODUCE_S, Login, Member, Message, Producer, ProduceRefused
+from support.login import AioTokens, access_token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -179,4 +180,5 @@ def _aio_login(login: Login | None) -> dict[str, Any]:
         "sasl_mechanism": login.mechanism,
         "sasl_plain_username": login.user,
         "sasl_plain_password": login.password,
+        "sasl_oauth_token_provider": AioTokens(access_token(login.user)) if login.mechanism == "OAUTHBEARER" else None,
     }

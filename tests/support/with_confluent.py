@@ -236,10 +236,12 @@ def _bytes(content: str | bytes | None) -> bytes | None:
 def _confluent_login(login: Login | None) -> dict[str, Any]:
     if login is None:
         return {}
+    who: dict[str, Any] = {"sasl.username": login.user, "sasl.password": login.password}
+    if login.mechanism == "OAUTHBEARER":
+        who = {"enable.sasl.oauthbearer.unsecure.jwt": True, "sasl.oauthbearer.config": f"principal={login.user}"}
     return {
         "security.protocol": login.protocol,
         "sasl.mechanism": login.mechanism,
-        "sasl.username": login.user,
-        "sasl.password": login.password,
+        **who,
         **({} if login.ca is None else {"ssl.ca.location": str(login.ca)}),
     }

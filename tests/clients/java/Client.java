@@ -40,13 +40,16 @@ public final class Client {
 
     private final String bootstrap;
 
-    private Client(String bootstrap) {
-        this.bootstrap = bootstrap;
+    private final Map<String, Object> settings = new HashMap<>();
+
+    private Client(JsonNode specification) {
+        this.bootstrap = specification.get("bootstrap").asText();
+        specification.path("settings").fields().forEachRemaining(entry -> settings.put(entry.getKey(), entry.getValue().asText()));
     }
 
     public static void main(String[] arguments) throws Exception {
         JsonNode specification = JSON.readTree(System.in);
-        Client client = new Client(specification.get("bootstrap").asText());
+        Client client = new Client(specification);
         for (JsonNode step : specification.get("steps")) {
             System.out.println(JSON.writeValueAsString(Map.of("result", client.take(step))));
             System.out.flush();
@@ -397,9 +400,9 @@ public final class Client {
     }
 
     private Map<String, Object> base() {
-        Map<String, Object> settings = new HashMap<>();
-        settings.put("bootstrap.servers", bootstrap);
-        return settings;
+        Map<String, Object> base = new HashMap<>(settings);
+        base.put("bootstrap.servers", bootstrap);
+        return base;
     }
 
     private static KafkaProducer<byte[], byte[]> producer(Map<String, Object> settings) {

@@ -19,10 +19,10 @@ Record = dict[str, Any]
 Operation = Callable[..., Any]
 
 
-def main(use: Callable[[str], object]) -> None:
+def main(use: Callable[..., object]) -> None:
     """Runs the specification on standard input with an object that has a method for each step."""
     specification = json.load(sys.stdin)
-    client = use(specification["bootstrap"])
+    client = use(specification["bootstrap"], **specification.get("settings", {}))
     for step in specification["steps"]:
         arguments = dict(step)
         result = getattr(client, arguments.pop("do"))(**arguments)

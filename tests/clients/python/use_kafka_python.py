@@ -39,8 +39,8 @@ THREE = int(kafka.__version__.split(".")[0]) >= 3
 class UseKafkaPython:
     """See the README."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, bootstrap: str, **settings: Any) -> None:
+        self._cluster = {"bootstrap_servers": bootstrap, **settings}
 
     def create(self, topics: list[dict[str, Any]]) -> str:
         with self._admin() as admin:
@@ -171,7 +171,7 @@ class UseKafkaPython:
             if mode == "transactional":
                 settings["transactional_id"] = id
             return KafkaProducer(
-                bootstrap_servers=self._bootstrap,
+                **self._cluster,
                 acks="all",
                 request_timeout_ms=5_000,
                 delivery_timeout_ms=int(REFUSED_S * 1000),
@@ -206,7 +206,7 @@ class UseKafkaPython:
 
     @contextlib.contextmanager
     def _admin(self) -> Iterator[Any]:
-        admin = KafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = KafkaAdminClient(**self._cluster)
         try:
             yield admin
         finally:
@@ -215,7 +215,7 @@ class UseKafkaPython:
     @contextlib.contextmanager
     def _producer(self, **settings: Any) -> Iterator[KafkaProducer]:
         producer = KafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **self._cluster,
             max_request_size=LARGEST_BYTES,
             **settings,
         )
@@ -228,7 +228,7 @@ class UseKafkaPython:
     def _consumer(self, topic: str, group: str, *, isolation: str = "read_uncommitted") -> Iterator[KafkaConsumer]:
         consumer = KafkaConsumer(
             topic,
-            bootstrap_servers=self._bootstrap,
+            **self._cluster,
             group_id=group,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
