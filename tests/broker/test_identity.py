@@ -17,10 +17,11 @@ from support.batches import read_batches
 from support.capture import RawClient
 from support.clients import AioKafka, Message
 from support.kafka import LOGIN_S, OTHER_USER, PASSWORD, USER, KafkaCluster
-from support.login import AioTokens, access_token, bare, handshake_frame, plain, scram_last, token_frame
+from support.login import AioTokens, access_token, bare, handshake_frame, plain, scram_last
 from support.proxy import ProxyProcess, assert_absent
 from support.requests import ask_fetch, plain_frame
 from support.rulefolder import rule, ruleset
+from support.secure import log_in, tell
 from support.wait import eventually
 
 pytestmark = pytest.mark.broker
@@ -226,20 +227,6 @@ async def test_whoever_logs_in_by_a_delegation_token_of_an_exempt_user_is_masked
     assert verified.startswith(b"v=")
     assert seen == [CLEAR, MASKED]
     assert_absent(proxy.everything(), [PASSWORD, token["TokenId"], token["Hmac"]])
-
-
-def log_in(client: RawClient, mechanism: str, token: bytes) -> bytes:
-    """Begins a login with its first token, and gives what the broker says to it."""
-    client.ask(handshake_frame(mechanism))
-    return tell(client, token)
-
-
-def tell(client: RawClient, token: bytes) -> bytes:
-    """One more token of a login, and what the broker says to it."""
-    told = broker_schemas.decode("response", AUTHENTICATE, 1, client.ask(token_frame(token)))
-    assert told["ErrorCode"] == 0
-    answer: bytes = told["AuthBytes"]
-    return answer
 
 
 def delegation_token(client: RawClient) -> dict[str, Any]:

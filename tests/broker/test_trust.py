@@ -7,15 +7,19 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.authority import Authority
-from support.clients import AioKafka, Confluent, Message
+from support.authority import Authority, Issued
+from support.capture import RawClient
+from support.clients import CLIENTS, AioKafka, Confluent, Login, Message
+from support.forwarder import Forwarder
 from support.issuer import AUDIENCE, ISSUER, Issuer
 from support.kafka import LOGIN_S, KafkaCluster
+from support.ports import PortBlock
 from support.proxy import ProxyProcess, assert_absent
 from support.readers import READERS, Access
 from support.rulefolder import rule, ruleset
@@ -201,23 +205,49 @@ def node_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-@pytest.mark.parametrize("library", ["aiokafka", "kafka-python", "java"])  # librdkafka asks the system alone for names
+NAMES = "broker-{node}.kafka.example"
+HEXADECIMAL = "0x7f.0x0.0x0.{node}"
+"""librdkafka asks the system alone for names. This is one to TLS, and to the system an address of this machine."""
+
+
+@pytest.mark.parametrize(
+    ("library", "pattern", "host"),
+    [
+        ("aiokafka", NAMES, "127.0.0.1"),
+        ("kafka-python", NAMES, "127.0.0.1"),
+        ("java", NAMES, "127.0.0.1"),
+        ("confluent", HEXADECIMAL, "127.0.0.3"),
+    ],
+    ids=["aiokafka", "kafka-python", "java", "confluent"],
+)
 async def test_all_nodes_are_served_on_one_port_by_their_names(
-    library: str, secure: KafkaCluster, authority: Authority, cards: str, start_proxy_of: Any, node_hosts: Path
+    library: str,
+    pattern: str,
+    host: str,
+    secure: KafkaCluster,
+    authority: Authority,
+    cards: str,
+    start_proxy_of: Any,
+    node_hosts: Path,
+    forwarder: Forwarder,
+    block: PortBlock,
 ) -> None:
-    names = ["localhost", "127.0.0.1", "*.kafka.example"]
-    tls = {**authority.issue("by-names", hosts=names).settings, "nodeNames": "broker-{node}.kafka.example"}
+    node_3 = f"127.0.0.1:{block.take()}"
+    forwarder.forward(node_3, secure.broker.sasl_port)
+    names = ["localhost", host, "*.kafka.example", HEXADECIMAL.replace("{node}", "3")]
+    tls = {**authority.issue("by-names", hosts=names).settings, "nodeNames": pattern}
     proxy = start_proxy_of(
         upstream=secure.sasl_bootstrap,
         rules=TELLS_READERS_APART,
         env=KEY,
+        host=host,
         listener={"tls": tls},
-        settings={"upstream": {"tls": {"ca": str(authority.ca)}}},
+        settings={"upstream": {"tls": {"ca": str(authority.ca)}, "nodes": {"3": node_3}}},
     )
 
     value = await READERS[library](
         Access(
-            bootstrap=f"localhost:{proxy.port}",
+            bootstrap=proxy.bootstrap,
             ca=authority.ca,
             mechanism="SCRAM-SHA-256",
             user="fraud",
@@ -228,7 +258,121 @@ async def test_all_nodes_are_served_on_one_port_by_their_names(
     )
 
     assert json.loads(value)["card"] == "*" * 12 + CARD[-4:]
-    assert proxy.metric("wiremask_connections_total") > 1
+    assert forwarder.connections[node_3] > 0
+
+
+# A load balancer that says who the clients are, and the only one that the listener takes clients from.
+BALANCER = {"proxyProtocol": {"trusted": ["127.0.0.1"]}, "clients": {"allow": ["10.1.2.3"]}}
+
+
+@pytest.fixture
+def balanced(
+    secure: KafkaCluster,
+    listener: dict[str, Any],
+    authority: Authority,
+    start_proxy_of: Any,
+    forwarder: Forwarder,
+    block: PortBlock,
+) -> tuple[ProxyProcess, str]:
+    """A proxy behind a load balancer that sends PROXY headers, and where clients reach that."""
+    seen = block.take(2)
+    proxy = start_proxy_of(
+        upstream=secure.sasl_bootstrap,
+        rules=TELLS_READERS_APART,
+        env=KEY,
+        first_node=3,
+        node_ports=1,
+        listener={**listener, **BALANCER, "advertisedPort": seen},
+        settings={"upstream": {"tls": {"ca": str(authority.ca)}}},
+    )
+    header = b"PROXY TCP4 10.1.2.3 10.9.9.9 40000 9092\r\n"
+    forwarder.forward(f"127.0.0.1:{seen}", proxy.port, header=header)
+    forwarder.forward(f"127.0.0.1:{seen + 1}", proxy.port_of(3), header=header)
+    return proxy, f"127.0.0.1:{seen}"
+
+
+@pytest.mark.parametrize("library", READERS)
+async def test_clients_behind_a_load_balancer_are_known_by_the_address_that_it_tells(
+    library: str, balanced: tuple[ProxyProcess, str], authority: Authority, cards: str
+) -> None:
+    proxy, bootstrap = balanced
+    access = Access(
+        bootstrap=bootstrap, ca=authority.ca, mechanism="SCRAM-SHA-256", user="analytics", password=PASSWORD
+    )
+
+    value = await READERS[library](access, cards)
+
+    assert re.fullmatch(r"\d{16}", json.loads(value)["card"])
+    assert proxy.metric("wiremask_connections_closed_total", reason="address refused") == 0
+
+
+def test_clients_that_a_load_balancer_tells_to_be_elsewhere_are_turned_away(
+    balanced: tuple[ProxyProcess, str],
+) -> None:
+    proxy, _ = balanced
+
+    with RawClient(proxy.bootstrap) as client:
+        client.send(b"PROXY TCP4 10.1.2.4 10.9.9.9 40000 9092\r\n")
+        closed = client.is_closed()
+
+    assert closed
+    assert proxy.metric("wiremask_connections_closed_total", reason="address refused") == 1
+
+
+async def test_files_of_tls_change_under_open_connections(
+    secure: KafkaCluster, authority: Authority, cards: str, start_proxy_of: Any, tmp_path: Path
+) -> None:
+    topic, other = secure.create_topic("cards-written"), Authority(tmp_path, "another-authority")
+    shown, trusted = authority.issue("changing"), tmp_path / "trusted.pem"
+    trusted.write_bytes(authority.ca.read_bytes())
+    proxy = start_proxy_of(
+        upstream=secure.sasl_bootstrap,
+        rules=TELLS_READERS_APART,
+        env=KEY,
+        listener={"tls": shown.settings},
+        settings={"upstream": {"tls": {"ca": str(trusted)}}},
+    )
+    login = Login(user="fraud", password=PASSWORD, mechanism="SCRAM-SHA-256", ca=authority.ca)
+    access = Access(bootstrap=proxy.bootstrap, ca=other.ca, mechanism="OAUTHBEARER", user="fraud", password=PASSWORD)
+
+    def reloads(use: str, outcome: str) -> float:
+        return proxy.metric("wiremask_file_reloads_total", use=use, outcome=outcome)
+
+    async with AsyncExitStack() as stack:
+        producers = [
+            await stack.enter_async_context(client.producer(proxy.bootstrap, login=login)) for client in CLIENTS
+        ]
+        offsets = [await producer.send(topic, [Message(value=b"{}")]) for producer in producers]
+        connections = proxy.metric("wiremask_connections_total")
+
+        replace(shown, other.issue("changing"))
+        trusted.write_bytes(other.ca.read_bytes() + authority.ca.read_bytes())
+        await eventually_async(lambda: done(reloads("default", "applied") and reloads("upstream", "applied")))
+        offsets += [await producer.send(topic, [Message(value=b"{}")]) for producer in producers]
+        kept = proxy.metric("wiremask_connections_total") == connections
+        seen = {library: await read(access, cards) for library, read in READERS.items()}
+
+        refused = reloads("default", "refused")
+        shown.certificate.write_text("no certificate")
+        await eventually_async(lambda: done(reloads("default", "refused") > refused))
+        seen["after a bad file"] = await READERS["confluent"](access, cards)
+        offsets += [await producer.send(topic, [Message(value=b"{}")]) for producer in producers]
+
+    assert offsets == [[number] for number in range(6)]
+    assert kept, "a producer had to connect again"
+    assert {json.loads(value or b"{}")["card"] for value in seen.values()} == {"*" * 12 + CARD[-4:]}
+
+
+def replace(shown: Issued, now: Issued) -> None:
+    """Puts another key and another certificate in the place of those that are shown."""
+    for old, new in ((shown.key, now.key), (shown.certificate, now.certificate)):
+        beside = old.with_suffix(".new")
+        beside.write_bytes(new.read_bytes())
+        beside.replace(old)
+
+
+async def done(what: Any) -> Any:
+    return what
 
 
 @pytest.mark.parametrize("library", READERS)

@@ -39,6 +39,13 @@ def subject(name: str, unit: str | None = None, organisation: str = "Example") -
     return x509.Name([top, *units, x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
+def _alternative_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
 class Authority:
     """A root that signs; its files are in a folder."""
 
@@ -76,7 +83,7 @@ class Authority:
     ) -> Issued:
         """A certificate for servers and clients; `days` below zero has ended already."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.IPAddress(ip_address(host)) if host[0].isdigit() else x509.DNSName(host) for host in hosts]
+        names = [_alternative_name(host) for host in hosts]
         made = self._builder(subject(name, unit, organisation), key, days=days)
         if names:
             made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)

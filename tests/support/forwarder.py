@@ -37,11 +37,14 @@ class Forwarder:
         self._thread.join(10)
         self._loop.close()
 
-    def forward(self, address: str, *targets: int) -> None:
-        """Takes connections at `host:port` and passes them on to the first target port that answers, each in its turn."""
-        asyncio.run_coroutine_threadsafe(self._listen(address, targets), self._loop).result(10)
+    def forward(self, address: str, *targets: int, header: bytes = b"") -> None:
+        """Takes connections at `host:port` and passes them on to the first target port that answers, each in its turn.
 
-    async def _listen(self, address: str, targets: tuple[int, ...]) -> None:
+        A header (that of the PROXY protocol) goes before what the client sends.
+        """
+        asyncio.run_coroutine_threadsafe(self._listen(address, targets, header), self._loop).result(10)
+
+    async def _listen(self, address: str, targets: tuple[int, ...], header: bytes) -> None:
         host, _, port = address.rpartition(":")
 
         async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,6 +59,7 @@ class Forwarder:
                 for target in targets[first:] + targets[:first]:
                     with contextlib.suppress(OSError):
                         onward = await asyncio.open_connection("127.0.0.1", target)
+                        onward[1].write(header)
                         await _pass_both_ways((reader, writer), onward)
                         return
 

@@ -31,6 +31,7 @@ class ProxyProcess:
     Args:
         home: an empty folder for its configuration, rules and output.
         upstream: `host:port,...` of the brokers.
+        host: the address of this machine that it listens at.
         rules: text of the first rule file; rules for a topic that no test uses when not given.
         configmap: the rule folder is laid out as a mounted Kubernetes ConfigMap.
         first_node: the lowest broker node id that has a port.
@@ -47,6 +48,7 @@ class ProxyProcess:
         *,
         home: Path,
         upstream: str,
+        host: str = "127.0.0.1",
         rules: str = IDLE_RULES["for others"],
         configmap: bool = False,
         first_node: int = 0,
@@ -59,6 +61,7 @@ class ProxyProcess:
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self._block = ports.reserve()
+        self._host = host
         self.port = self._block.take(1 + node_ports)
         self.admin_port = self._block.take()
         self.first_node = first_node
@@ -69,7 +72,7 @@ class ProxyProcess:
             "listeners": [
                 {
                     "name": "default",
-                    "address": f"127.0.0.1:{self.port}",
+                    "address": f"{host}:{self.port}",
                     "advertisedHost": "127.0.0.1",
                     "nodes": {"first": first_node, "last": first_node + node_ports - 1},
                     **(listener or {}),
@@ -95,7 +98,7 @@ class ProxyProcess:
     @property
     def bootstrap(self) -> str:
         """What a client is given as `bootstrap.servers`."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self._host}:{self.port}"
 
     @property
     def admin_url(self) -> str:

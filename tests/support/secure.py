@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from typing import TYPE_CHECKING
 
+from support import broker_schemas
+from support.capture import RawClient
 from support.kafka import KafkaCluster, running_cluster
+from support.login import AUTHENTICATE, handshake_frame, scram_last, token_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,3 +42,28 @@ def secure_cluster(home: Path, authority: Authority) -> Iterator[KafkaCluster]:
         for user in (*USERS, PROXY):
             cluster.add_scram_user(user, PASSWORD)
         yield cluster
+
+
+@contextlib.contextmanager
+def raw_client(address: str, ca: Path, user: str) -> Iterator[RawClient]:
+    """A client that speaks TLS, has logged in by SCRAM, and sends any bytes from there on."""
+    with RawClient(address, tls=ssl.create_default_context(cafile=str(ca))) as client:
+        first = f"n={user},r=of-the-client"
+        challenge = log_in(client, "SCRAM-SHA-256", b"n,," + first.encode()).decode()
+        verified = tell(client, scram_last(first, challenge, PASSWORD))
+        assert verified.startswith(b"v=")
+        yield client
+
+
+def log_in(client: RawClient, mechanism: str, token: bytes) -> bytes:
+    """Begins a login with its first token, and gives what the broker says to it."""
+    client.ask(handshake_frame(mechanism))
+    return tell(client, token)
+
+
+def tell(client: RawClient, token: bytes) -> bytes:
+    """One more token of a login, and what the broker says to it."""
+    told = broker_schemas.decode("response", AUTHENTICATE, 1, client.ask(token_frame(token)))
+    assert told["ErrorCode"] == 0
+    answer: bytes = told["AuthBytes"]
+    return answer

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.batches import read_batches, write_batch
+from support.hostile import BEYOND, TWICE, produce_of, sent
 from support.kafka_oracle import oracle
 from support.requests import fetch_frame, plain_frame, produce_frame, read_fetched, read_produced
 from support.scripted import Stage, fetched, metadata, proxied, rules_text
@@ -19,38 +20,6 @@ RECORDS = write_batch([b'{"ssn":"123-45-6789"}'])
 MASKED = [b'{"ssn":"[redacted]"}']
 TOPIC_ID, OTHER_ID = uuid.UUID(int=7), uuid.UUID(int=8)
 PRODUCE, FETCH = 0, 1
-
-
-def produce_of(version: int, topics: list[tuple[str | uuid.UUID, list[int]]]) -> bytes:
-    """A Produce of the same records to each partition that is named, as often as it is named."""
-    key = "topic_id" if version >= 13 else "name"
-    values = {
-        "transactional_id": None,
-        "acks": -1,
-        "timeout_ms": 1000,
-        "topic_data": [
-            {key: topic, "partition_data": [{"index": index, "records": RECORDS} for index in partitions]}
-            for topic, partitions in topics
-        ],
-    }
-    return plain_frame(PRODUCE, version, oracle("ProduceRequest").encode(values, version), flexible=version >= 9)
-
-
-def sent(body: bytes, version: int) -> list[tuple[int, list[bytes | None]]]:
-    """The partitions and values that arrived, in order."""
-    return [
-        (partition["index"], [record.value for batch in read_batches(partition["records"]) for record in batch.records])
-        for topic in oracle("ProduceRequest").decode(body, version)["topic_data"]
-        for partition in topic["partition_data"]
-    ]
-
-
-TWICE: dict[str, list[tuple[str, list[int]]]] = {
-    "the same topic twice": [("payments", [0]), ("payments", [1])],
-    "a topic without a rule between": [("payments", [0]), ("clear", []), ("payments", [1])],
-    "the same partition twice": [("payments", [0, 0])],
-    "the same partition of the same topic twice": [("payments", [0]), ("payments", [0])],
-}
 
 
 @pytest.mark.parametrize("version", [3, 8, 9, 12, 13])
@@ -147,20 +116,6 @@ async def answered(stage: Stage, client: Any, version: int, topic: str | uuid.UU
     assert frame is not None
     assert SSN not in frame
     return read_fetched(frame, version)[0].records
-
-
-BEYOND = {
-    "a produce of the future": plain_frame(PRODUCE, 14, flexible=True),
-    "a fetch of the future": plain_frame(FETCH, 19, flexible=True),
-    "a produce of the past": plain_frame(PRODUCE, 2),
-    "a fetch of the past": plain_frame(FETCH, 3),
-    "a share fetch of the future": plain_frame(78, 3, flexible=True),
-    "a share fetch that was unstable": plain_frame(78, 0, flexible=True),
-    "an envelope around any request": plain_frame(58, 0, flexible=True),
-    "a fetch of snapshots": plain_frame(59, 0, flexible=True),
-    "a key that nobody has": plain_frame(93, 0, flexible=True),
-    "a negative key": plain_frame(-1, 0),
-}
 
 
 @pytest.mark.parametrize("frame", BEYOND.values(), ids=BEYOND)

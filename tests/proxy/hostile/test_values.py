@@ -5,50 +5,14 @@ from __future__ import annotations
 import pytest
 
 from support.batches import read_batches, write_batch
+from support.hostile import MARKER, NOT_JSON, OTHERWISE_NAMED, SSN
 from support.kafka_oracle import oracle
 from support.requests import fetch_frame, produce_frame, read_fetched, read_produced
 from support.scripted import fetched, proxied, rules_text
 from wiremask.protocol.errors import ErrorCode
 
-SSN = b"123-45-6789"
-MARKER = b'{"wiremask":"unreadable"}'
-CLEAR = '{"ssn":"123-45-6789"}'
 
-UNREADABLE = {
-    "UTF-16, little end first": CLEAR.encode("utf-16-le"),
-    "UTF-16, big end first": CLEAR.encode("utf-16-be"),
-    "UTF-16 with its mark": CLEAR.encode("utf-16"),
-    "UTF-32": CLEAR.encode("utf-32"),
-    "UTF-8 with a byte order mark": b"\xef\xbb\xbf" + CLEAR.encode(),
-    "NaN": b'{"ssn":"123-45-6789","x":NaN}',
-    "Infinity": b'{"ssn":"123-45-6789","x":-Infinity}',
-    "two documents": CLEAR.encode() * 2,
-    "two documents on two lines": CLEAR.encode() + b"\n" + CLEAR.encode(),
-    "a document and a byte": CLEAR.encode() + b"\0",
-    "a comment": b'/* x */ {"ssn":"123-45-6789"}',
-    "single quotes": b"{'ssn':'123-45-6789'}",
-    "a trailing comma": b'{"ssn":"123-45-6789",}',
-    "an overlong s in the name": b'{"\xc1\xb3sn":"123-45-6789"}',
-    "a lone surrogate": b'{"ssn":"123-45-6789","x":"\\ud800"}',
-    "a raw control character in the name": b'{"s\x00sn":"123-45-6789"}',
-    "an object that does not end": b'{"ssn":"123-45-6789"',
-    "nothing": b"",
-}
-
-MASKED = {
-    "one member": (b'{"ssn":"123-45-6789"}', b'{"ssn":"[redacted]"}'),
-    "an escaped name": (b'{"s\\u0073n":"123-45-6789"}', b'{"s\\u0073n":"[redacted]"}'),
-    "a name of escapes alone": (b'{"\\u0073\\u0073\\u006E":"1"}', b'{"\\u0073\\u0073\\u006E":"[redacted]"}'),
-    "a duplicate member": (b'{"ssn":"123","ssn":"123-45-6789"}', b'{"ssn":"[redacted]","ssn":"[redacted]"}'),
-    "an escaped duplicate": (b'{"ssn":1,"s\\u0073n":"2"}', b'{"ssn":0,"s\\u0073n":"[redacted]"}'),
-    "escapes in the value": (b'{"ssn":"\\u0031\\u0032\\u0033"}', b'{"ssn":"[redacted]"}'),
-    "an object in its place": (b'{"ssn":{"a":"123-45-6789"}}', b'{"ssn":{"a":"[redacted]"}}'),
-    "an array in its place": (b'{"ssn":["123-45-6789"]}', b'{"ssn":["[redacted]"]}'),
-    "space around it": (b' \r\n\t{"ssn" : "123-45-6789"} ', b' \r\n\t{"ssn" : "[redacted]"} '),
-}
-
-
-@pytest.mark.parametrize("value", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("value", NOT_JSON.values(), ids=NOT_JSON)
 async def test_what_is_not_strictly_json_is_refused_of_a_producer(value: bytes) -> None:
     async with proxied(rules_text("produce")) as stage:
         client = await stage.connect()
@@ -61,7 +25,7 @@ async def test_what_is_not_strictly_json_is_refused_of_a_producer(value: bytes) 
         assert await stage.broker.hears_nothing(for_s=0.02)
 
 
-@pytest.mark.parametrize("value", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("value", NOT_JSON.values(), ids=NOT_JSON)
 async def test_what_is_not_strictly_json_is_a_marker_to_a_reader(value: bytes) -> None:
     async with proxied(rules_text("fetch")) as stage:
         client = await stage.connect()
@@ -74,7 +38,7 @@ async def test_what_is_not_strictly_json_is_a_marker_to_a_reader(value: bytes) -
         assert values(read_fetched(told, 11)[0].records) == [MARKER]
 
 
-@pytest.mark.parametrize(("value", "expected"), MASKED.values(), ids=MASKED)
+@pytest.mark.parametrize(("value", "expected"), OTHERWISE_NAMED.values(), ids=OTHERWISE_NAMED)
 async def test_what_names_the_field_in_another_way_is_masked(value: bytes, expected: bytes) -> None:
     async with proxied(rules_text("produce")) as stage:
         client = await stage.connect()
