@@ -25,7 +25,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says loudly what was left out for want of a program, so that a green run on a laptop is not taken for more."""
+    """Says what tests measured, and loudly what was left out for want of a program: a green run is not taken for more."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
+    measured = [told for report in reports for name, told in report.user_properties if name == "measured"]
+    if measured:
+        terminalreporter.section("measured")
+        for told in measured:
+            terminalreporter.write_line(told)
     reasons = Counter(
         report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])
     )

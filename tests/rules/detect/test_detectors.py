@@ -1,7 +1,8 @@
 """How often each detector is right: made-up records with values of its kind, and with what only looks like them.
 
-Values and lookalikes are made by a generator with a fixed seed, apart from the code that finds them. Recall is the share
-of values that are found, whole; precision the share of finds that are values. Both are printed (`pytest -s`).
+Values and lookalikes are made by a generator with a fixed seed, apart from the code that finds them. What the other detectors
+look for is a lookalike too. Recall is the share of values that are found, whole; precision the share of finds that are
+values. Both stand at the end of what pytest prints.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pytest
 from wiremask.rules.detect.detectors import DETECTORS
 from wiremask.rules.detect.finder import Finder
 
-COUNT = 400
+COUNT = 2000
 SENTENCES = [
     "{}",
     "please check {} before noon",
@@ -28,9 +29,15 @@ SENTENCES = [
     'field "{}" was sent\ntwice',
     "id:{}|status:open",
     "Grüße an {} 字",
+    "1042,{},2024-05-17,open",
+    "2026-11-24T10:11:12.500Z INFO  [pool-1] order 1234567890 of {} done in 17 ms",
+    "https://shop.example.org/find?q={}&page=2",
+    "<td>{}</td>\t<td>7</td>",
+    "{}\n-- \nsent from a phone",
+    "**{}**",
 ]
-FLOORS = dict.fromkeys(DETECTORS, (0.99, 0.99)) | {"card": (0.99, 0.97), "phone": (0.97, 0.99)}
-"""The least recall and precision. One in ten numbers with a card's prefix and length has its check digit too."""
+FLOORS = dict.fromkeys(DETECTORS, (0.995, 0.995)) | {"birth-date": (0.995, 0.92)}
+"""The least recall and precision. Another date within 32 bytes of a word for birth is taken for a date of birth, too."""
 
 
 def digits(rng: random.Random, count: int) -> str:
@@ -248,6 +255,12 @@ LOOKALIKES: list[Maker] = [
 ]
 
 
+def find_in(finder: Finder, text: str) -> set[str]:
+    """What is found in a text."""
+    data = text.encode()
+    return {data[start:end].decode() for start, end, _ in finder.find(data)}
+
+
 def measure(detector: str) -> tuple[float, float, int, int]:
     """Recall, precision, values and lookalikes."""
     rng = random.Random(f"seed of {detector}")
@@ -255,34 +268,34 @@ def measure(detector: str) -> tuple[float, float, int, int]:
     hits = misses = wrong = lookalikes = 0
     for number in range(COUNT):
         before, _, value = VALUES[detector](rng).rpartition("|")
-        text = SENTENCES[number % len(SENTENCES)].format(before + value).encode()
-        found = {text[start:end].decode() for start, end, _ in finder.find(text)}
+        found = find_in(finder, SENTENCES[number % len(SENTENCES)].format(before + value))
         hits += value in found
         misses += value not in found
         wrong += len(found - {value})
+    makers = LOOKALIKES + [make for name, make in VALUES.items() if name != detector]
     for number in range(COUNT):
-        lookalike = LOOKALIKES[number % len(LOOKALIKES)](rng)
-        text = SENTENCES[number // len(LOOKALIKES) % len(SENTENCES)].format(lookalike).encode()
+        lookalike = makers[number % len(makers)](rng).replace("|", "")
         lookalikes += 1
-        wrong += len({text[start:end] for start, end, _ in finder.find(text)})
+        wrong += len(find_in(finder, SENTENCES[number // len(makers) % len(SENTENCES)].format(lookalike)))
     return hits / (hits + misses), hits / max(hits + wrong, 1), COUNT, lookalikes
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
-def test_finds_most_values_and_little_else(detector: str) -> None:
+def test_finds_most_values_and_little_else(detector: str, record_property: Callable[[str, str], None]) -> None:
     recall, precision, values, lookalikes = measure(detector)
 
-    print(f"{detector:12} recall {recall:.3f} precision {precision:.3f} ({values} values, {lookalikes} lookalikes)")
-    assert (recall, precision) >= FLOORS[detector]
+    told = f"{detector:12} recall {recall:.3f} precision {precision:.3f} ({values} values, {lookalikes} lookalikes)"
+    record_property("measured", told)
+    assert recall >= FLOORS[detector][0]
     assert precision >= FLOORS[detector][1]
 
 
-def test_one_in_25_random_numbers_of_16_digits_is_taken_for_a_card() -> None:
+def test_one_in_25_random_numbers_of_16_digits_is_taken_for_a_card(record_property: Callable[[str, str], None]) -> None:
     rng = random.Random("numbers")
     finder = Finder(["card"])
     numbers = [digits(rng, 16).encode() for _ in range(20_000)]
 
     taken = sum(bool(finder.find(number)) for number in numbers)
 
-    print(f"card         {taken} of {len(numbers)} random numbers of 16 digits")
+    record_property("measured", f"card         finds {taken} of {len(numbers)} random numbers of 16 digits")
     assert taken <= len(numbers) / 25
