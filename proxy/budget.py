@@ -1,17 +1,23 @@
-"""The memory that frames may take, for the whole process: `limits.bufferedBytes`.
+"""The memory that the process may take for frames, above what it takes idle: `limits.bufferedBytes`.
 
-A large frame is claimed before its body is read, with its whole size. A frame that finds no room waits unread, in the
-order of arrival. Only frames whose claim was granted are read on, and the limit is at least twice the largest frame, so
-one of them always finishes and makes room for the next. What a slow peer does not take of a frame is charged as it is
-then, which masks may have made several times larger, until its last byte has left.
+A large frame is claimed before its body is read, with its whole size. It is granted only if there is also room for what
+masking the largest of those that are held takes beside it. A frame that finds no room waits unread, in the order of
+arrival. Only frames whose claim was granted are read on, and the limit is at least twice the largest frame, so one of
+them always finishes and makes room for the next. What a slow peer does not take of a frame is charged as it is then,
+which masks may have made several times larger, until its last byte has left.
 
-What is there already cannot wait and is charged without asking: what masks made, what a batch expands to, and small
-frames that a slow peer does not take at once. While the sum is above the limit, no claim is granted and no frame begins
-to be masked: those wait for a turn, of which there are as many as threads. So what goes beyond the limit is what is
-being masked at that moment, and nothing waits for itself: claims alone never exceed the limit, so what is above it
-belongs to peers that have not taken theirs, and who take it, or are closed.
+A frame that a thread masks waits for a turn, of which there are as many as threads; it comes with the memory that the
+work takes. What is there already cannot wait and is charged without asking: what a batch expands to, what masks made
+beyond what was reckoned with, and small frames that a slow peer does not take at once. While the sum is above the
+limit, no claim is granted and no frame begins to be masked. So what goes beyond the limit is what is being masked at
+that moment, and nothing waits for itself: claims alone never exceed the limit, so what is above it belongs to peers
+that have not taken theirs, and who take it, or are closed. Where nobody works and no peer has anything to take, the
+next turn begins in any case.
 
-Everything here happens on the event loop, except `charge` and `release` of a batch that is masked on a worker thread.
+What was taken and is no more, the allocator keeps for a while: see `look_back`.
+
+Everything here happens on the event loop, except `charge`, `resize` and `release` of a batch that is masked on a worker
+thread.
 """
 
 from __future__ import annotations
@@ -28,6 +34,12 @@ if TYPE_CHECKING:
 
 STEP_BYTES = 65_536
 """Who moves less than this in `limits.stalledSeconds` stands still: a byte now and then would hold memory for ever."""
+
+WORK_RATIO = 2
+"""Masking a frame takes so many times its size beside it: its new values, and all of it anew."""
+
+WORK_BYTES = 8 << 20
+"""And so much for what is compressed in it; a batch that expands further is charged as it does."""
 
 
 class Owner(Protocol):
@@ -46,15 +58,17 @@ class Claim:
 
     Attributes:
         is_at_work: what it is for waits for a thread, or is worked on by one: if it stands still, no peer is to blame.
+        work_bytes: what masking that frame may take beside it, as long as nobody does.
     """
 
-    __slots__ = ("_budget", "_granted", "count", "is_at_work", "is_granted", "owner")
+    __slots__ = ("_budget", "_granted", "count", "is_at_work", "is_granted", "owner", "work_bytes")
 
     def __init__(self, budget: Budget, count: int, owner: Owner, granted: Callable[[], None]) -> None:
         self._budget = budget
         self._granted = granted
         self.count = count
         self.owner = owner
+        self.work_bytes = 0
         self.is_granted = False
         self.is_at_work = False
 
@@ -68,9 +82,9 @@ class Claim:
         """Nobody waits any more."""
         self._granted = _nothing
 
-    def shrink(self, count: int) -> None:
-        """Gives back what is more than so many bytes."""
-        self._budget.shrink(self, count)
+    def resize(self, count: int) -> None:
+        """Has it be for so many bytes from now on."""
+        self._budget.resize(self, count)
 
     def release(self) -> None:
         """Gives the share back, or stops waiting for it."""
@@ -78,13 +92,16 @@ class Claim:
 
 
 class Turn(Claim):
-    """The right to work on one frame on a thread. `claim` is that frame's, at work meanwhile."""
+    """The right to work on one frame on a thread, and the memory for it. `claim` is that frame's, at work meanwhile."""
 
     __slots__ = ("claim",)
 
-    def __init__(self, budget: Budget, owner: Owner, begin: Callable[[], None], claim: Claim | None) -> None:
-        super().__init__(budget, 0, owner, begin)
+    def __init__(
+        self, budget: Budget, count: int, owner: Owner, begin: Callable[[], None], claim: Claim | None
+    ) -> None:
+        super().__init__(budget, count, owner, begin)
         self.claim = claim
+        self.is_at_work = True
         if claim is not None:
             claim.is_at_work = True
 
@@ -95,11 +112,26 @@ class Budget:
     Args:
         limit_bytes: what frames may take.
         threads: how many frames may be worked on at a time beside the event loop.
+        kept_bytes: the allocator keeps freed blocks up to this size for the next; larger ones it gives back at once.
+        give_back: has it give back all that it keeps.
     """
 
-    def __init__(self, limit_bytes: int, *, threads: int = 2) -> None:
+    def __init__(
+        self,
+        limit_bytes: int,
+        *,
+        threads: int = 2,
+        kept_bytes: int = 1 << 40,
+        give_back: Callable[[], None] = lambda: None,
+    ) -> None:
         self.limit_bytes = limit_bytes
+        self._kept_bytes = kept_bytes
+        self._give_back = give_back
         self._taken = 0
+        self._frames: set[Claim] = set()  # of what is held: frames that arrive or wait
+        self._frame_bytes = 0
+        self._highest = 0  # since memory was given back last
+        self._recent = self._lately = 0  # since the last look, and between the two before
         self._held: set[Claim] = set()
         self._waiting: deque[Claim] = deque()
         self._threads = threads
@@ -128,14 +160,26 @@ class Budget:
         """How many frames wait to be worked on."""
         return len(self._awaiting_turn)
 
-    def claim(self, count: int, owner: Owner, granted: Callable[[], None]) -> Claim:
-        """Asks for room for one frame; `granted` is called later if there is none now (see `is_granted`)."""
+    def work_on(self, count: int) -> int:
+        """What masking a frame of so many bytes is reckoned to take beside it; never so much that it had no chance."""
+        return max(0, min(WORK_RATIO * count + WORK_BYTES, self.limit_bytes - count))
+
+    def claim(self, count: int, owner: Owner, granted: Callable[[], None], *, work_bytes: int = 0) -> Claim:
+        """Asks for room for one frame; `granted` is called later if there is none now (see `is_granted`).
+
+        Args:
+            count: the size of the frame.
+            owner: who asks.
+            granted: called once, unless the claim is granted at once.
+            work_bytes: what masking it may take beside it (`work_on`).
+        """
         claim = Claim(self, count, owner, granted)
-        if self._waiting or self._taken + count > self.limit_bytes:
+        claim.work_bytes = work_bytes
+        if self._waiting or not self._has_room(claim):
             self._waiting.append(claim)
             metrics.frames_waiting.set(len(self._waiting))
         else:
-            self._hold(claim)
+            self._hold_frame(claim)
         return claim
 
     def charge(self, count: int, owner: Owner, *, is_at_work: bool = False) -> Claim:
@@ -145,18 +189,19 @@ class Budget:
         self._hold(claim)
         return claim
 
-    def take_turn(self, owner: Owner, begin: Callable[[], None], claim: Claim | None) -> Turn:
-        """Calls `begin` once a thread is free and no more is taken than the limit allows; in the order of asking.
+    def take_turn(self, owner: Owner, begin: Callable[[], None], claim: Claim | None, *, work_bytes: int = 0) -> Turn:
+        """Calls `begin` once a thread is free and there is room for the work; in the order of asking.
 
         Args:
             owner: who asks.
             begin: starts the work.
             claim: of the frame that is worked on.
+            work_bytes: what that takes beside the frame (`work_on`).
 
         Returns:
             The turn, for `end_turn`.
         """
-        turn = Turn(self, owner, begin, claim)
+        turn = Turn(self, work_bytes, owner, begin, claim)
         self._awaiting_turn.append(turn)
         self._grant_turns()
         return turn
@@ -166,6 +211,7 @@ class Budget:
         self._working.discard(turn)
         if turn.claim is not None:
             turn.claim.is_at_work = False
+        turn.release()
         self.grant_waiting()
 
     def release(self, claim: Claim) -> None:
@@ -174,15 +220,18 @@ class Budget:
             with self._lock:
                 self._held.discard(claim)
                 self._taken -= claim.count
+            if claim in self._frames:
+                self._frames.discard(claim)
+                self._frame_bytes -= claim.count
         elif claim in self._waiting:
             self._waiting.remove(claim)
         metrics.buffered_bytes.set(self._taken)
         metrics.frames_waiting.set(len(self._waiting))
 
-    def shrink(self, claim: Claim, count: int) -> None:
-        """Takes a part of a share back."""
+    def resize(self, claim: Claim, count: int) -> None:
+        """Makes a share of what is there already smaller or larger, as it turned out to be."""
         with self._lock:
-            self._taken -= claim.count - count
+            self._taken += count - claim.count
             claim.count = count
 
     def forget(self, owner: Owner) -> None:
@@ -200,29 +249,68 @@ class Budget:
     def grant_waiting(self) -> None:
         """Grants what there is room for, oldest first; on the event loop only."""
         self._grant_turns()
-        while self._waiting and self._taken + self._waiting[0].count <= self.limit_bytes:
+        while self._waiting and self._has_room(self._waiting[0]):
             claim = self._waiting.popleft()
-            self._hold(claim)
+            self._hold_frame(claim)
             claim.grant()
         metrics.frames_waiting.set(len(self._waiting))
 
     def _grant_turns(self) -> None:
-        while self._awaiting_turn and len(self._working) < self._threads and not self.is_over:
+        while self._awaiting_turn and len(self._working) < self._threads and self._may_begin(self._awaiting_turn[0]):
             turn = self._awaiting_turn.popleft()
             self._working.add(turn)
+            if turn.claim is not None:
+                turn.claim.work_bytes = 0  # the turn has it now
+            self._make_way(turn.count)
+            self._hold(turn)
             turn.grant()
         metrics.turns_waiting.set(len(self._awaiting_turn))
+
+    def _has_room(self, claim: Claim) -> bool:
+        """Whether a frame fits, and after it the work on any that is held."""
+        work_bytes = max(claim.work_bytes, *(frame.work_bytes for frame in self._frames), 0)
+        return self._taken + claim.count + work_bytes <= self.limit_bytes
+
+    def _may_begin(self, turn: Turn) -> bool:
+        is_idle = not self._working and self._taken == self._frame_bytes  # nothing else will ever make room
+        return is_idle or self._taken + turn.count <= self.limit_bytes
+
+    def _make_way(self, count: int) -> None:
+        """A block too large for what the allocator keeps is not taken from that."""
+        if count > self._kept_bytes and self._highest + count > self.limit_bytes:
+            self._give_back()
+            self._highest = self._taken
+
+    def _hold_frame(self, claim: Claim) -> None:
+        self._make_way(claim.count)
+        self._frames.add(claim)
+        self._frame_bytes += claim.count
+        self._hold(claim)
 
     def _hold(self, claim: Claim) -> None:
         with self._lock:
             claim.is_granted = True
             self._held.add(claim)
             self._taken += claim.count
+            self._highest = max(self._highest, self._taken)
+            self._recent = max(self._recent, self._taken)
         metrics.buffered_bytes.set(self._taken)
+
+    def look_back(self) -> None:
+        """Gives back what frames took once and do not take any more. Called every second.
+
+        What the allocator keeps is at most what was taken since it gave back last, less what is taken; what was taken a
+        moment ago is likely to be wanted again.
+        """
+        wanted = max(self._recent, self._lately)
+        self._lately, self._recent = self._recent, self._taken
+        if self._highest - wanted > self._kept_bytes:
+            self._give_back()
+            self._highest = wanted
 
     def cut_stalled(self, now_s: float, *, after_s: float) -> None:
         """Closes who has held memory without moving for so long while others wait for it. Called now and then."""
-        if not self._waiting and not (self._awaiting_turn and self.is_over):
+        if not self._waiting and not (self._awaiting_turn and not self._may_begin(self._awaiting_turn[0])):
             self._stood.clear()
             return
         standing: dict[Owner, tuple[object, float]] = {}

@@ -240,7 +240,8 @@ class Connection:
             return self._pipeline.request(self._session, frame, rules.plan, work=work, looked_up=looked_up)
 
         is_heavy = self._pipeline.is_heavy_request(frame, rules.plan, from_bytes=self._heavy_bytes)
-        self._do(self.client, step, partial(self._request_worked, frame, claim, rules), claim, is_heavy=is_heavy)
+        then = partial(self._request_worked, frame, claim, rules)
+        self._do(self.client, step, then, claim, size=len(frame), is_heavy=is_heavy)
 
     def _request_worked(self, frame: Frame, claim: Claim | None, rules: RuleSnapshot, step: RequestStep) -> None:
         match step:
@@ -348,7 +349,7 @@ class Connection:
 
         is_heavy = self._pipeline.is_heavy_response(exchange, frame, rules.plan, from_bytes=self._heavy_bytes)
         then = partial(self._response_worked, exchange, frame, rules)
-        self._do(self.broker, step, then, exchange.claim, is_heavy=is_heavy)
+        self._do(self.broker, step, then, exchange.claim, size=len(frame), is_heavy=is_heavy)
 
     def _response_worked(self, exchange: Exchange, frame: Frame, rules: RuleSnapshot, step: ResponseStep) -> None:
         if isinstance(step, LookUp):
@@ -418,6 +419,7 @@ class Connection:
         then: Callable[[Step], None],
         claim: Claim | None,
         *,
+        size: int,
         is_heavy: bool,
     ) -> None:
         """Does one step at once, or on a worker thread if it is heavy or turns out to be."""
@@ -427,7 +429,7 @@ class Connection:
             except TooHeavy:
                 is_heavy = True
         if is_heavy:
-            self._on_worker(leg, step, then, claim)
+            self._on_worker(leg, step, then, claim, size)
 
     def _work(self, limit_bytes: int) -> Work:
         """What masking may take in an attempt; one with all the room that there is, is final."""
@@ -455,7 +457,7 @@ class Connection:
             then(step)
 
     def _on_worker(
-        self, leg: Leg, step: Callable[[Work], Step], then: Callable[[Step], None], claim: Claim | None
+        self, leg: Leg, step: Callable[[Work], Step], then: Callable[[Step], None], claim: Claim | None, size: int
     ) -> None:
         """Runs `step` on a worker thread in its turn; the leg is held meanwhile: its frames keep their order."""
         leg.hold(WORKING)
@@ -470,7 +472,8 @@ class Connection:
             leg.release(WORKING)
             self._leg_ended()
 
-        turn = self._shared.budget.take_turn(self, begin, claim)
+        budget = self._shared.budget
+        turn = budget.take_turn(self, begin, claim, work_bytes=budget.work_on(size))
 
     # Endings.
 

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from wiremask.proxy.model import Section
 
+UNCOUNTED = 16
+"""One part in so many of `bufferedBytes` is for what is not counted: sockets, read buffers, gaps between frames."""
+
 WORKER_THREADS = 2
 """How many frames are masked at a time beside the event loop."""
 
@@ -17,7 +20,7 @@ class LimitsConfig(Section):
     """The largest frame that is read, either way: Kafka's own socket.request.max.bytes."""
 
     buffered_bytes: int = Field(default=268_435_456, ge=2048)
-    """What all frames of the process may take in memory, beside those being masked: at least twice `frameBytes`."""
+    """What all frames of the process and the work on them may take in memory: at least twice `frameBytes`."""
 
     decompressed_bytes: int = Field(default=67_108_864, ge=1024, le=2**31 - 1)
     """The largest records section that one batch may expand to."""
@@ -64,6 +67,11 @@ class LimitsConfig(Section):
 
     drain_seconds: float = Field(default=20, gt=0)
     """From SIGTERM until connections with requests in flight are cut."""
+
+    @property
+    def counted_bytes(self) -> int:
+        """What of `buffered_bytes` frames may take."""
+        return self.buffered_bytes - self.buffered_bytes // UNCOUNTED
 
     @property
     def most_bytes(self) -> int:

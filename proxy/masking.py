@@ -36,6 +36,9 @@ LIGHT = 8
 """A frame may be so many times larger, or expand so much further, if the kernel masks all of it alone. For the work on
 it to change to another thread, and its bytes to another core's cache, costs as much as to mask them."""
 
+EXPANDED_TIMES = 3
+"""What is expanded is there so often while it is masked: as it came, its masked values, and the section with them."""
+
 BATCHES_AT_ONCE = 4096
 """What a batch costs beside its bytes adds up: a frame of more batches is worked on by a thread."""
 
@@ -167,7 +170,7 @@ class Work:
         self._expanded_bytes += count
         if self._expanded_bytes > self.limit_bytes * (LIGHT if plan.is_light else 1) and not self.is_final:
             raise TooHeavy
-        reserved.shrink(count)
+        reserved.resize(EXPANDED_TIMES * count)
 
     def made(self, piece: bytes | memoryview) -> None:
         """Takes account of a batch as it leaves.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import gc
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from wiremask.protocol.frame import ReadBuffers
+from wiremask.proxy import allocator
 from wiremask.proxy.acceptor import Acceptor
 from wiremask.proxy.admin import AdminServer
 from wiremask.proxy.budget import Budget
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 
 _log = logger()
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 32 * 1024 * 1024
-
 
 def run(config: Config) -> int:
     """Serves until SIGTERM or SIGINT, and returns the exit code of the process.
@@ -53,21 +50,8 @@ def run(config: Config) -> int:
         RuleSetInvalid: the rules cannot be used; nothing was bound.
     """
     forbid_core_dumps()
-    _settle_allocator()
+    allocator.settle()
     return uvloop.run(_serve(config))
-
-
-def _settle_allocator() -> None:
-    """Keeps freed batches for the next: by default glibc gives a large block back and faults it in again, page by page.
-
-    That costs as much as masking it. Other C libraries have no such switch, and no need of it.
-
-    Source: mallopt(3).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 async def _serve(config: Config) -> int:
@@ -98,7 +82,12 @@ async def _serve(config: Config) -> int:
             workers=workers,
             tasks=tasks,
             buffers=ReadBuffers(),
-            budget=Budget(config.limits.buffered_bytes, threads=WORKER_THREADS),
+            budget=Budget(
+                config.limits.counted_bytes,
+                threads=WORKER_THREADS,
+                kept_bytes=allocator.KEPT_BYTES,
+                give_back=allocator.give_back,
+            ),
             open=set(),
         )
         ports = sum(len(listener.ports) for listener in config.listeners)
@@ -124,6 +113,7 @@ async def _serve(config: Config) -> int:
         if files:
             tasks.spawn(files.watch(), name="watch certificates and credentials")
         tasks.spawn(_cut_stalled(shared), name="cut stalled connections")
+        tasks.spawn(_give_back(shared.budget), name="give memory back")
         tasks.spawn(probe.run(), name="probe upstream")
         for listener in listeners:
             _log.info("listening", listener=listener.config.name, address=str(listener.config.address))
@@ -182,6 +172,13 @@ async def _cut_stalled(shared: Shared) -> None:
     while True:
         await asyncio.sleep(min(1.0, after_s / 4))
         shared.budget.cut_stalled(loop.time(), after_s=after_s)
+
+
+async def _give_back(budget: Budget) -> None:
+    """Looks every second for memory that frames took and do not take any more."""
+    while True:
+        await asyncio.sleep(1)
+        budget.look_back()
 
 
 async def _drain(shared: Shared) -> None:

@@ -32,6 +32,7 @@ IDLE_MIB, CONNECTED_MIB, LOADED_MIB = 80, 120, 256
 CONNECTIONS = 500
 LOAD_CONNECTIONS, LOAD_BYTES = 20, 10_000_000
 POLL_S = 0.002
+QUIET_S = 5
 API_VERSIONS = 18
 _MIB = 1024 * 1024
 
@@ -61,6 +62,7 @@ def measure(stage: Stage, home: Path, *, rounds: int, progress: Callable[[str], 
         demo_s.append(_time_of_demo())
     progress("masked load")
     loaded = [_under_load(stage) / _MIB]
+    time.sleep(QUIET_S)
     return [
         _row("start to ready", "s", ready_s, READY_S),
         # What of it does not depend on how busy the machine is.
@@ -77,7 +79,7 @@ def measure(stage: Stage, home: Path, *, rounds: int, progress: Callable[[str], 
         *(
             Row(
                 part="process",
-                name=f"resident after the load, {lane.name}",
+                name=f"resident {QUIET_S} s after the load, {lane.name}",
                 unit="MiB",
                 figure=spread([psutil.Process(lane.pid).memory_info().rss / _MIB]),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -155,6 +156,120 @@ def test_lets_who_stands_still_alone_while_nobody_waits() -> None:
         budget.cut_stalled(float(second), after_s=30)
 
     assert still.ended_by is None
+
+
+def test_a_frame_waits_until_there_is_room_for_the_work_on_it_too() -> None:
+    budget = Budget(100)
+    first = budget.claim(20, Holder(), lambda: None, work_bytes=40)
+    second = budget.claim(20, Holder(), lambda: None, work_bytes=40)
+    third = budget.claim(30, Holder(), lambda: None, work_bytes=0)
+    was_granted = third.is_granted
+
+    first.release()
+    budget.grant_waiting()
+
+    assert second.is_granted
+    assert not was_granted
+    assert third.is_granted
+
+
+def test_no_more_frames_are_worked_on_at_a_time_than_there_is_room_for() -> None:
+    budget, begun = Budget(100, threads=2), list[str]()
+    frames = [budget.claim(20, Holder(), lambda: None, work_bytes=40) for _ in range(2)]
+    turns = [
+        budget.take_turn(Holder(), partial(begun.append, name), frame, work_bytes=40)
+        for name, frame in zip(["first", "second"], frames, strict=True)
+    ]
+    at_once = list(begun)
+    taken = budget.taken_bytes
+
+    frames[0].release()
+    budget.end_turn(turns[0])
+
+    assert at_once == ["first"]
+    assert taken == 80
+    assert begun == ["first", "second"]
+    assert budget.taken_bytes == 60
+
+
+def test_work_begins_without_room_where_nothing_else_can_ever_make_any() -> None:
+    budget, begun = Budget(100), list[str]()
+    frame = budget.claim(60, Holder(), lambda: None)
+    unwritten = budget.charge(10, Holder())
+    budget.take_turn(Holder(), lambda: begun.append("begun"), frame, work_bytes=60)
+    while_a_peer_has_something = list(begun)
+
+    unwritten.release()
+    budget.grant_waiting()
+
+    assert while_a_peer_has_something == []
+    assert begun == ["begun"]
+
+
+@given(st.integers(0, 1 << 40), st.integers(1, 1 << 40))
+def test_a_frame_alone_always_has_room_for_the_work_on_it(size: int, limit_bytes: int) -> None:
+    budget = Budget(limit_bytes)
+    size = min(size, limit_bytes)
+
+    frame = budget.claim(size, Holder(), lambda: None, work_bytes=budget.work_on(size))
+
+    assert frame.is_granted
+
+
+class Kept:
+    """An allocator that notes when it is asked to give back, and a budget of 1,000 for which it keeps blocks up to 100."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.budget = Budget(1_000, kept_bytes=100, give_back=self._asked)
+
+    def _asked(self) -> None:
+        self.asked += 1
+
+    def take(self, count: int) -> None:
+        self.budget.claim(count, Holder(), lambda: None).release()
+
+
+def test_what_frames_took_is_given_back_once_they_have_not_taken_it_for_a_while() -> None:
+    kept = Kept()
+    kept.take(500)
+    asked = []
+
+    for _ in range(10):
+        kept.budget.look_back()
+        asked.append(kept.asked)
+
+    assert asked == [0, 0] + [1] * 8
+
+
+def test_what_frames_take_again_and_again_is_kept() -> None:
+    kept = Kept()
+
+    for _ in range(10):
+        kept.take(500)
+        kept.budget.look_back()
+
+    assert kept.asked == 0
+
+
+def test_little_is_kept_for_good() -> None:
+    kept = Kept()
+    kept.take(100)
+
+    for _ in range(10):
+        kept.budget.look_back()
+
+    assert kept.asked == 0
+
+
+@pytest.mark.parametrize(("before", "count", "is_asked"), [(800, 300, True), (700, 300, False), (950, 90, False)])
+def test_a_block_too_large_for_what_is_kept_has_it_given_back_first(before: int, count: int, is_asked: bool) -> None:
+    kept = Kept()
+    kept.take(before)
+
+    kept.take(count)
+
+    assert (kept.asked == 1) == is_asked
 
 
 class Stage:

@@ -118,7 +118,6 @@ GROWS = (
 BATCH = write_batch([VALUE] * 13000)
 """Four megabytes, of which the rule makes twelve."""
 
-GROWN_BYTES = 12 * MIB
 MOST_BYTES = LimitsConfig.model_validate(GROWS_LIMITS).most_bytes
 
 
@@ -128,7 +127,7 @@ def test_a_hundred_readers_that_do_not_read_what_masks_made_three_times_as_large
     settings = {"limits": {**GROWS_LIMITS, "stalledSeconds": 300}}
     proxy = start_proxy_of(upstream=broker.address, rules=GROWS, settings=settings)
     before = proxy.resident_bytes()
-    broker.records = BATCH
+    broker.hold(BATCH)
 
     with ExitStack() as stack:
         readers = [stack.enter_context(RawClient(proxy.bootstrap, timeout_s=120)) for _ in range(100)]
@@ -145,7 +144,7 @@ def test_a_hundred_readers_that_do_not_read_what_masks_made_three_times_as_large
         peak = proxy.peak_bytes() - before
 
     assert answered == 104
-    assert 64 * MIB < taken <= 64 * MIB + 2 * GROWN_BYTES
+    assert 0 < taken <= 64 * MIB
     assert held < MOST_BYTES + SLACK
     assert peak < MOST_BYTES + SLACK
     assert answers == [(True, False)] * 100
@@ -158,7 +157,7 @@ def test_readers_that_stall_and_frames_that_never_arrive_whole_do_not_keep_a_rea
     settings = {"limits": {**GROWS_LIMITS, "stalledSeconds": 0.4}}
     proxy = start_proxy_of(upstream=broker.address, rules=GROWS, settings=settings)
     before = proxy.resident_bytes()
-    broker.records = BATCH
+    broker.hold(BATCH)
     half = produce_frame("payments", BATCH)[: 2 * MIB]
 
     with ExitStack() as stack:

@@ -88,6 +88,11 @@ class RawClient:
         """Closes the socket."""
         self._socket.close()
 
+    def cut(self) -> None:
+        """Ends the connection, also for a thread that is sending."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def _read_exactly(self, count: int) -> bytes | None:
         data = bytearray(count)
         view, filled = memoryview(data), 0

@@ -8,19 +8,19 @@ import threading
 from contextlib import suppress
 
 from support import ports
-from support.scripted import fetched
+from support.scripted import fetched, produced
 
 MIB = 1 << 20
-FETCH, LIST_GROUPS = 1, 16
+PRODUCE, FETCH, LIST_GROUPS = 0, 1, 16
 
 
 class ThreadedBroker:
-    """Answers ListGroups with as many bytes as it is told to, and Fetch with the records that it has, a thread a
-    connection; reads for as long as `reads` is set."""
+    """Answers ListGroups with as many bytes as it is told to, Fetch 11 with the records that it has and Produce 8
+    with success, a thread a connection; reads for as long as `reads` is set."""
 
     def __init__(self) -> None:
         self.answer_bytes = 100
-        self.records = b""
+        self._bodies = {PRODUCE: produced(8, {"payments": {0: 0}})}
         self.reads = threading.Event()
         self.reads.set()
         self._block = ports.reserve()
@@ -29,6 +29,10 @@ class ThreadedBroker:
         self._open: list[socket.socket] = [self._listening]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
+
+    def hold(self, records: bytes) -> None:
+        """Has these records for who fetches `payments`; the answer is made once for all connections."""
+        self._bodies[FETCH] = fetched(11, {"payments": {0: records}})
 
     def stop(self) -> None:
         self.reads.set()
@@ -59,10 +63,11 @@ class ThreadedBroker:
                 while left:
                     left -= len(stream.read(min(left, MIB)))
                 key, _version, correlation_id = struct.unpack(">hhi", head)
-                peer.sendall(self._answer(key, correlation_id))
+                body = self._body(key)
+                peer.sendall(struct.pack(">ii", 4 + len(body), correlation_id))
+                peer.sendall(body)
 
-    def _answer(self, key: int, correlation_id: int) -> bytes:
+    def _body(self, key: int) -> bytes:
         if key == LIST_GROUPS:
-            return struct.pack(">ii", 4 + self.answer_bytes, correlation_id) + bytes(self.answer_bytes)
-        body = fetched(11, {"payments": {0: self.records}}) if key == FETCH else struct.pack(">hi", 0, 0)
-        return struct.pack(">ii", 4 + len(body), correlation_id) + body
+            return bytes(self.answer_bytes)
+        return self._bodies.get(key, bytes(6))
