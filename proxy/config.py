@@ -146,6 +146,11 @@ def _conflicts(config: Config) -> Iterator[tuple[KeyPath, str]]:
                         f"node, {listener.ports[0]} to {listener.ports[-1]} here; move one or serve fewer"
                     ),
                 )
+        if listener.sasl.required and not listener.sasl.mechanisms and config.upstream.sasl is not None:
+            yield (
+                (*where, "sasl", "required"),
+                "no login of a client passes where the proxy logs in (upstream.sasl); write sasl.mechanisms",
+            )
         if config.admin.address.port in listener.ports and _may_be_same_host(
             config.admin.address.host, listener.address.host
         ):

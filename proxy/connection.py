@@ -82,7 +82,7 @@ class Connection:
         self._node = node
         self.entrance = Entrance(self, listener, limit_s=shared.limits.handshake_seconds)
         identity = Identity(
-            principal_claim=listener.config.sasl.principal_claim, logs_in_here=listener.logins is not None
+            principal_claim=listener.config.sasl.principal_claim, must_log_in=listener.config.sasl.must_log_in
         )
         self._session = Session(
             listener=listener.config.name,

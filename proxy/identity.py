@@ -5,7 +5,8 @@
     handshake, token, ..., token   a login under way: no request but those of the login may come
     the broker accepted the last   User:name, or not known where the mechanism does not show the name
 
-Where clients log in at the proxy (`sasl.termination`), nothing is known before, and nothing but the login may come.
+Where clients must log in, at the proxy (`sasl.termination`) or by `sasl.required`, nothing is known before, and nothing
+but the login may come.
 
 What a client says of itself counts for nothing before the broker has accepted it. A login that begins on a connection
 with a principal (KIP-368) leaves that in place until the new one is accepted: answers to earlier requests may still
@@ -44,10 +45,10 @@ class Identity:
 
     __slots__ = ("_claim", "_failed", "_is_owed", "_login", "_offered", "awaits_broker", "claims", "principal", "steps")
 
-    def __init__(self, *, principal_claim: str = "sub", logs_in_here: bool = False) -> None:
-        self.principal: str | None = None if logs_in_here else ANONYMOUS
+    def __init__(self, *, principal_claim: str = "sub", must_log_in: bool = False) -> None:
+        self.principal: str | None = None if must_log_in else ANONYMOUS
         self.claims: Claims | None = None
-        self._is_owed = logs_in_here  # a login at the proxy
+        self._is_owed = must_log_in
         self.awaits_broker = False
         self.steps = 0
         self._claim = principal_claim
@@ -57,7 +58,7 @@ class Identity:
 
     @property
     def is_pending(self) -> bool:
-        """Whether a login has begun and the broker has not accepted it yet."""
+        """Whether a login has begun, or must come first, and was not accepted yet."""
         if self._is_owed or self._failed or self._offered is not None:
             return True
         return self._login is not None and not self._login.is_complete
@@ -136,6 +137,7 @@ class Identity:
         login.server_token(token)
         if not login.is_complete:
             return False
+        self._is_owed = False
         self.principal = None if login.principal is None else f"User:{login.principal}"
         return True
 

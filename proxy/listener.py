@@ -59,6 +59,10 @@ class ListenerSaslConfig(Section):
     mechanisms: tuple[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"], ...] = ()
     """Clients log in at the proxy, and must, by one of these. Without any, their logins pass to the brokers."""
 
+    required: bool = False
+    """The brokers ask for a login: clients have `limits.loginSeconds` for it, and nothing else of them is forwarded
+    before. Without this, a client that never begins one and asks for nothing stays for `limits.idleSeconds`."""
+
     credentials: Path | None = None
     """For PLAIN and SCRAM: a file with the lines that `wiremask credential` prints."""
 
@@ -67,6 +71,11 @@ class ListenerSaslConfig(Section):
 
     session_seconds: Seconds | None = None
     """How long a login at the proxy is good, as `connections.max.reauth.ms`; a client logs in again before."""
+
+    @property
+    def must_log_in(self) -> bool:
+        """Whether clients are nobody before they have logged in."""
+        return self.required or bool(self.mechanisms)
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> ListenerSaslConfig:

@@ -274,6 +274,16 @@ def test_refuses_an_upstream_that_is_the_proxy_itself(server):
     assert "this is the proxy's own listener 0; write the address of a Kafka broker" in told[0]
 
 
+def test_refuses_to_require_logins_that_cannot_pass(write):
+    own = "  sasl: {mechanism: PLAIN, username: a, password: {env: B}}"
+    path = write(f"upstream:\n  bootstrapServers: ['b:1']\n{own}\nlisteners:\n- sasl: {{required: true}}\n")
+
+    told = errors(path, {})
+
+    expected = "no login of a client passes where the proxy logs in (upstream.sasl); write sasl.mechanisms"
+    assert told == [f"{path}:5:20: listeners[0].sasl.required: {expected}"]
+
+
 def test_says_what_to_set_when_nothing_is():
     assert "--upstream" in errors()[0]
 

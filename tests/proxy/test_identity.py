@@ -47,6 +47,7 @@ ALICE = 'principal == "User:alice"'
 PLAIN = [(plain("alice"), b"")]
 SCRAM = [(scram_first("alice"), SCRAM_CHALLENGE), (SCRAM_FINAL, SCRAM_VERIFIED)]
 LIST_GROUPS, API_VERSIONS = 16, 18
+GROUPS = plain_frame(LIST_GROUPS, 2)
 
 
 def exempting(condition: str = ALICE, at: str = "fetch") -> str:
@@ -211,6 +212,31 @@ async def test_closes_on_a_request_before_the_login_is_complete(rules: str, fram
 
         assert await client.read() is None
         assert await stage.broker.hears_nothing()
+
+
+REQUIRED = {"sasl": {"required": True}}
+
+
+@pytest.mark.parametrize("frame", [GROUPS, fetch_frame("payments")], ids=["passed", "decoded"])
+async def test_closes_on_a_request_before_a_login_that_must_come_first(frame: bytes) -> None:
+    async with proxied(listener_settings=REQUIRED) as stage:
+        client = await stage.connect()
+
+        await client.send(frame)
+
+        assert await client.read() is None
+        assert await stage.broker.hears_nothing()
+
+
+@pytest.mark.parametrize("version", [0, 1])
+async def test_a_login_that_must_come_first_opens_the_connection(version: int) -> None:
+    async with proxied(exempting(), listener_settings=REQUIRED) as stage:
+        client = await stage.connect()
+        await log_in(stage, client, "PLAIN", PLAIN, version=version)
+
+        await client.send(GROUPS)
+
+        assert (await stage.broker.asked()).frame == GROUPS[4:]
 
 
 async def test_closes_on_a_request_after_a_login_that_failed() -> None:

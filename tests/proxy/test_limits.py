@@ -99,6 +99,18 @@ async def test_a_login_that_begins_late_has_the_same_time() -> None:
         assert closed("login timeout") == before + 1
 
 
+@pytest.mark.parametrize("sent", [b"", plain_frame(18, 0)], ids=["nothing", "ApiVersions"])
+async def test_a_login_that_must_come_first_and_never_begins_ends_the_connection(sent: bytes) -> None:
+    before = closed("login timeout")
+    async with proxied(listener_settings={"sasl": {"required": True}}, login_seconds=0.2) as stage:
+        client = await stage.connect()
+
+        await client.send(sent)
+
+        assert await client.read() is None
+        assert closed("login timeout") == before + 1
+
+
 async def test_a_login_in_time_leaves_the_connection_alone() -> None:
     async with proxied(login_seconds=0.2) as stage:
         client = await stage.connect()
