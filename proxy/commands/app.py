@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from wiremask.rules.model.condition import Claims
     from wiremask.rules.model.onepart import OnePart
 
 __all__ = ["app"]
@@ -52,6 +54,21 @@ def _one_part(*, key: bool, header: str | None) -> OnePart:
     if key and header is not None:
         raise typer.BadParameter("there is one thing on standard input; give --key or --header")
     return OnePart(key=key, header=header)
+
+
+def _claims(text: str | None) -> Claims | None:
+    from wiremask.rules.model.condition import Claims  # noqa: PLC0415
+
+    if text is None:
+        return None
+    try:
+        read = json.loads(text)
+    except (ValueError, RecursionError):
+        read = None
+    claims = Claims.of(read) if isinstance(read, dict) else None
+    if claims is None:
+        raise typer.BadParameter("claims are a JSON object, as the payload of an access token has them")
+    return claims
 
 
 @app.command(context_settings=_ELSEWHERE)
@@ -121,6 +138,9 @@ def explain(
     listener: Annotated[
         str | None, typer.Option(help="The listener that it came in by; not known unless given.")
     ] = None,
+    claims: Annotated[
+        str | None, typer.Option(metavar="JSON", help="What its access token says; not known unless given.")
+    ] = None,
     key: Annotated[bool, typer.Option("--key", help=_KEY)] = False,
     header: Annotated[str | None, typer.Option(metavar="NAME", help=_HEADER)] = None,
     form: Annotated[Form, typer.Option("--format", help=_FORM)] = Form.TEXT,
@@ -136,7 +156,7 @@ def explain(
     from wiremask.rules.model.rule import DIRECTIONS  # noqa: PLC0415
 
     directions = [one for one in DIRECTIONS if at is None or at.value == one]
-    client = Client(principal=principal, client_id=client_id, listener=listener)
+    client = Client(principal=principal, client_id=client_id, listener=listener, claims=_claims(claims))
     raise typer.Exit(
         explain_rules(rules, topic, directions, client, form.value, part=_one_part(key=key, header=header))
     )

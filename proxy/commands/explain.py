@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from wiremask.proxy.commands.output import write_errors, write_json, write_lines, write_rows
 from wiremask.proxy.inprocess import JSON_DEPTH
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from wiremask.rules.model.rule import Direction
     from wiremask.rules.review.attribution import Decision
 
+Fate = Literal["refused", "left out", "hidden"]
+FATES: dict[Fate, str] = {"refused": "refused", "left out": "leftOut", "hidden": "hidden"}
+"""What else may become of a record, and the key of it in JSON; hidden is what is unreadable, behind the marker."""
+
 INVALID_RULES = 1
 REFUSED = 3
 
@@ -44,7 +48,7 @@ def explain_rules(
         return INVALID_RULES
     explained = {at: list(explain(plan, topic, at, client)) for at in directions}
     record = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
-    decided, refusals = _decide(plan, topic, directions, client, record, part=part) if record else ({}, {})
+    decided, fates = _decide(plan, topic, directions, client, record, part=part) if record else ({}, {})
     if form == "json":
         write_json(
             {
@@ -53,7 +57,7 @@ def explain_rules(
                     dict(zip(_COLUMNS, cells, strict=True)) for at in directions for cells in _rules(at, explained[at])
                 ],
                 "fields": [dict(zip(_DECISIONS, cells, strict=True)) for cells in _fields(decided)],
-                "refused": refusals,
+                **{FATES[fate]: {at: why for at, (one, why) in fates.items() if one == fate} for fate in FATES},
             }
         )
     else:
@@ -61,32 +65,32 @@ def explain_rules(
         if record:
             sys.stdout.write("\n")
             write_rows(_DECISIONS, _fields(decided))
-        write_lines(("", f"refused at {at}: {why}") for at, why in refusals.items())
-    return REFUSED if refusals else 0
+        write_lines(("", f"{fate} at {at}: {why}") for at, (fate, why) in fates.items())
+    return REFUSED if any(fate == "refused" for fate, _ in fates.values()) else 0
 
 
 def _decide(
     plan: Plan, topic: str, directions: Sequence[Direction], client: Client, record: bytes, *, part: OnePart
-) -> tuple[dict[Direction, Sequence[Decision]], dict[Direction, str]]:
-    """What decides the leaves of a record, and why it would be refused, for each direction."""
+) -> tuple[dict[Direction, Sequence[Decision]], dict[Direction, tuple[Fate, str]]]:
+    """What decides the leaves of a record, and if it would come to something else, to what and why; by direction."""
     decided: dict[Direction, Sequence[Decision]] = {}
-    refusals: dict[Direction, str] = {}
+    fates: dict[Direction, tuple[Fate, str]] = {}
     for at in directions:
         program = plan.match(topic, at, client)
         if program is None:
             continue
         try:
-            decided[at] = attribute(part.as_values(program.rules), at, record, json_depth=JSON_DEPTH)
+            decided[at] = attribute(part.as_values(program.rules), record, json_depth=JSON_DEPTH)
         except ValueUnreadable as unreadable:
-            refusals[at] = f"unreadable: {unreadable.detail}"
-            continue
-        refusal = _refusal(program, part, record)
-        if refusal is not None:
-            refusals[at] = refusal
-    return decided, refusals
+            fates[at] = "hidden", f"unreadable: {unreadable.detail}"
+        failure = _failure(program, part, record)
+        if failure is not None:
+            fates[at] = ("refused" if at == "produce" else "left out"), failure
+    return decided, fates
 
 
-def _refusal(program: TopicPlan, part: OnePart, record: bytes) -> str | None:
+def _failure(program: TopicPlan, part: OnePart, record: bytes) -> str | None:
+    """Why the record does not pass."""
     given = (
         OneRecord.of(key=record)
         if part.key

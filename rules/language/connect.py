@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from wiremask.rules.model.globs import PatternInvalid
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 Part = Literal["value", "key"]
 Verb = Literal["mask", "exclude", "include"]
+
+REPLACEMENT_LIMIT = 1024
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
@@ -57,7 +60,7 @@ class _Transform:
     verb: Verb
     part: Part
     fields: tuple[str, ...]
-    replacement: str | None
+    replacement: str | None = None
     topics: tuple[str, ...]
     except_topics: tuple[str, ...]
 
@@ -73,8 +76,8 @@ class _Connector:
         self.topics = tuple(topics) or self._topics()
 
     def list(self, key: str) -> tuple[str, ...]:
-        """A setting that is a list with commas."""
-        return tuple(item.strip() for item in self.config.get(key, "").split(",") if item.strip())
+        """A setting that is a list with commas; what stands twice counts once."""
+        return tuple(dict.fromkeys(item.strip() for item in self.config.get(key, "").split(",") if item.strip()))
 
     def root(self, part: Part) -> str | None:
         """The path of what the transforms see; None if the records are not JSON."""
@@ -122,7 +125,8 @@ def import_connector(document: object, topics: Sequence[str] = ()) -> Imported:
     # Connect applies all in turn, so the last one shows; of rules the first one wins.
     steps = [step for verb in ("exclude", "mask", "include") for step in reversed(steps) if step.verb == verb]
     roots = {part: connector.root(part) for part in dict.fromkeys(step.part for step in steps)}
-    written = [_rule(connector, step, root) for step in steps if (root := roots[step.part]) is not None]
+    named = _named(steps)
+    written = [_rule(connector, name, step, root) for name, step in named if (root := roots[step.part]) is not None]
     if not written:
         connector.note("no transform became a rule")
         return Imported(text="", notes=tuple(connector.notes))
@@ -155,13 +159,12 @@ def _transform(connector: _Connector, name: str) -> list[_Transform]:
     if scope is None:
         return []
 
-    def of(verb: Verb, fields: tuple[str, ...], replacement: str | None = None) -> _Transform:
+    def of(verb: Verb, fields: tuple[str, ...]) -> _Transform:
         return _Transform(
             name=name,
             verb=verb,
             part=part,
             fields=fields,
-            replacement=replacement,
             topics=scope[0],
             except_topics=scope[1],
         )
@@ -170,7 +173,7 @@ def _transform(connector: _Connector, name: str) -> list[_Transform]:
         return next((found for key in keys if (found := connector.list(f"transforms.{name}.{key}"))), ())
 
     if word == "MaskField":
-        return [of("mask", setting("fields"), connector.config.get(f"transforms.{name}.replacement"))]
+        return _masked(connector, name, of("mask", setting("fields")))
     if setting("renames"):
         connector.note(f"transform {_shown(name)} renames fields, which rules do not do; that stays in the connector")
     found = []
@@ -186,6 +189,18 @@ def _transform(connector: _Connector, name: str) -> list[_Transform]:
             )
             found.append(of("include", included))
     return found
+
+
+def _masked(connector: _Connector, name: str, step: _Transform) -> list[_Transform]:
+    """A step that masks, with its replacement."""
+    if not step.fields:
+        connector.note(f"transform {_shown(name)} names no fields; it is left out")
+        return []
+    replacement = connector.config.get(f"transforms.{name}.replacement")
+    if replacement is not None and len(replacement) > REPLACEMENT_LIMIT:
+        connector.note(f"the replacement of transform {_shown(name)} is longer than {REPLACEMENT_LIMIT} characters")
+        replacement = None
+    return [replace(step, replacement=replacement)]
 
 
 def _check_neighbours(connector: _Connector, name: str, others: Sequence[str]) -> None:
@@ -254,14 +269,26 @@ def _read(text: str) -> TopicPattern | None:
         return None
 
 
-def _rule(connector: _Connector, step: _Transform, root: str) -> str:
+def _named(steps: Sequence[_Transform]) -> list[tuple[str, _Transform]]:
+    """Each step after the name of its rule, which no other has."""
+    named: dict[str, _Transform] = {}
+    for step in steps:
+        name = _fit(f"{step.name}-{step.verb}")
+        more = count(2)
+        while name in named:
+            name = _fit(f"{step.name[:40]}-{step.verb}-{next(more)}")
+        named[name] = step
+    return list(named.items())
+
+
+def _rule(connector: _Connector, name: str, step: _Transform, root: str) -> str:
     """One rule as a rule file has it. A JSON text is a YAML text."""
     mask = {"mask": _mask(step.replacement), "exclude": "drop", "include": "keep"}[step.verb]
     fields = "".join(f"        - {{path: {json.dumps(_path(root, one))}, mask: {mask}}}\n" for one in step.fields)
     unlisted = "      unlisted: nullify\n" if step.verb == "include" else ""
     excepted = f"    exceptTopics: {json.dumps(list(step.except_topics))}\n" if step.except_topics else ""
     return (
-        f"  - name: {_fit(f'{step.name}-{step.verb}')}\n    topics: {json.dumps(list(step.topics))}\n{excepted}"
+        f"  - name: {name}\n    topics: {json.dumps(list(step.topics))}\n{excepted}"
         f"    at: [{connector.at}]\n    {step.part}:\n{unlisted}      fields:\n{fields}"
     )
 

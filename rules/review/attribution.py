@@ -11,16 +11,18 @@ import json
 import re
 import secrets
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from wiremask.rules.model.masks import Drop, Fixed, Mask, Nullify
+from wiremask.rules.maskers.embedded import decode_base64
+from wiremask.rules.model.masks import Drop, Embedded, Fixed, Mask, Nullify
 from wiremask.rules.plan import TopicPlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from wiremask.rules.model.rule import Direction, Field, Rule
+    from wiremask.rules.model.rule import Field, Rule
     from wiremask.rules.outcome import Detail
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -39,7 +41,7 @@ class Decision:
     """One leaf, or object or array that is taken whole, and what decides it.
 
     Attributes:
-        path: where it is, as a JSONPath.
+        path: where it is, as a JSONPath; in an embedded document that of the document, then the one in it.
     """
 
     path: str
@@ -47,26 +49,32 @@ class Decision:
     field: Field
 
 
-def attribute(rules: Sequence[Rule], at: Direction, value: bytes, *, json_depth: int) -> tuple[Decision, ...]:
+def attribute(rules: Sequence[Rule], value: bytes, *, json_depth: int) -> tuple[Decision, ...]:
     """What decides each leaf of a value that these rules, in order, act on; leaves that no rule names are left out.
 
     Raises:
         ValueUnreadable: the value is not what the rules can read.
     """
     marker = secrets.token_hex(16)
-    fields = [(rule, field) for rule in rules for field in rule.fields]
-    numbers = iter(range(len(fields)))
-    marked = [
+    fields: list[tuple[Rule, Field]] = []
+
+    def marked(rule: Rule, field: Field) -> Field:
+        if isinstance(field.mask, Embedded):
+            inner = tuple(marked(rule, one) for one in field.mask.fields)
+            return replace(field, mask=replace(field.mask, fields=inner), required=False)
+        fields.append((rule, field))
+        return replace(field, mask=_mark(field.mask, f"{marker}{len(fields) - 1}."), required=False)
+
+    turned = [
         replace(
             rule,
             on_unreadable="reject",
-            fields=tuple(replace(field, mask=_mark(field.mask, f"{marker}{next(numbers)}.")) for field in rule.fields),
+            on_unmaskable="redact",
+            fields=tuple(marked(rule, field) for field in rule.fields),
         )
         for rule in rules
     ]
-    outcome = TopicPlan(marked, "produce" if at == "produce" else at, json_depth=json_depth).mask(
-        value, array("i", (0, len(value)))
-    )
+    outcome = TopicPlan(turned, "produce", json_depth=json_depth).mask(value, array("i", (0, len(value))))
     if outcome.failures:
         raise ValueUnreadable(outcome.failures[0].detail)
     start, length = outcome.spans
@@ -105,6 +113,16 @@ def _marks(shown: object, marker: str, path: str) -> Iterator[tuple[str, int]]:
         for index, inner in enumerate(shown):
             yield from _marks(inner, marker, f"{path}[{index}]")
     elif isinstance(shown, str):
+        found = [mark for document in _documents(shown) for mark in _marks(document, marker, f"{path}: $")]
         # More than one where detectors found something, with the rest of the text around.
-        for number in dict.fromkeys(re.findall(rf"{marker}([0-9]+)\.", shown)):
-            yield path, int(number)
+        direct = dict.fromkeys(re.findall(rf"{marker}([0-9]+)\.", shown))
+        yield from found or ((path, int(number)) for number in direct)
+
+
+def _documents(text: str) -> Iterator[object]:
+    """What documents a text may be, plain or in base64."""
+    for content in (text.encode("utf-8"), decode_base64(text)):
+        with suppress(ValueError, RecursionError):
+            document = None if content is None else json.loads(content, object_pairs_hook=_Members)
+            if isinstance(document, str | list):  # objects are lists here
+                yield document

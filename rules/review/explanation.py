@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["acts", "acts in part", "does not act"]
 _RECORD = "where its condition on the record holds"
-_NAMES = {"principal": "principal", "clientId": "client_id", "listener": "listener"}
+_NAMES = {"principal": "principal", "clientId": "client_id", "listener": "listener", "claims": "claims"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -279,6 +279,37 @@ def test_explain_gives_json_for_both_directions_and_tells_a_refusal(call, rules)
     assert document["refused"] == {"produce": "unmaskable: number where the mask takes text (rule customer)"}
 
 
+FETCHED = """\
+apiVersion: wiremask.dev/v1
+kind: RuleSet
+metadata: {name: fetched}
+rules:
+  - {name: a, topics: [hides, omits], at: [fetch], value: {fields: [{path: $.a, mask: {truncate: 1}}]}}
+  - {name: b, topics: [omits], at: [fetch], value: {fields: [{path: $.b, mask: drop}]}, onUnreadable: omit}
+"""
+
+
+@pytest.mark.parametrize(
+    ("topic", "value", "said", "key"),
+    [
+        ("hides", b"canary", "hidden at fetch: unreadable: unexpected byte\n", "hidden"),
+        ("omits", b"canary", "left out at fetch: unreadable: unexpected byte\n", "leftOut"),
+        ("hides", b'{"a": 1}', "", None),
+    ],
+    ids=["hidden", "left out", "redacted"],
+)
+def test_explain_tells_what_becomes_of_a_record_that_cannot_be_read_at_fetch(call, tmp_path, topic, value, said, key):
+    (tmp_path / "rules.yaml").write_text(FETCHED)
+
+    code, _, err = call("explain", tmp_path / "rules.yaml", "--topic", topic, stdin=value)
+    document = json.loads(
+        call("explain", tmp_path / "rules.yaml", "--topic", topic, "--format", "json", stdin=value)[1]
+    )
+
+    assert (code, err) == (0, said)
+    assert [word for word in ("refused", "leftOut", "hidden") if document[word]] == ([key] if key else [])
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [
@@ -328,6 +359,44 @@ def test_explain_tells_what_decides_a_key_or_header(call, tmp_path, monkeypatch,
 
     assert (code, err) == (0, "")
     assert out.decode().split("\n\n")[1].strip().splitlines()[-1:] == ([decides] if decides else [])
+
+
+CLAIMING = """\
+apiVersion: wiremask.dev/v1
+kind: RuleSet
+metadata: {name: claiming}
+rules:
+  - {name: r, topics: [t], at: [fetch], when: {client: '"fraud" in claims.groups'}, value: {fields: [{path: $.a, mask: keep}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("claims", "verdict", "why"),
+    [
+        ('{"groups": ["fraud"]}', "acts", "its condition is true"),
+        ('{"groups": []}', "does not act", "its condition is false"),
+        ("{}", "does not act", "it fails for this client"),
+        (None, "does not act", "claims not known"),
+    ],
+    ids=["in it", "not in it", "without groups", "not known"],
+)
+def test_explain_takes_what_an_access_token_says(call, tmp_path, claims, verdict, why):
+    (tmp_path / "rules.yaml").write_text(CLAIMING)
+    given = [] if claims is None else ["--claims", claims]
+
+    code, out, _ = call("explain", tmp_path / "rules.yaml", "--topic", "t", "--at", "fetch", *given)
+
+    cells = out.decode().strip().split("\t")
+    assert (code, cells[0]) == (0, verdict)
+    assert why in cells[4]
+
+
+@pytest.mark.parametrize("claims", ["{", "[]", '{"a": "\\ud800"}', "1"])
+def test_explain_refuses_claims_that_are_none(call, rules, claims):
+    code, out, err = call("explain", rules, "--topic", "t", "--claims", claims)
+
+    assert (code, out) == (2, b"")
+    assert "claims are a JSON object" in err
 
 
 def test_explain_takes_one_thing_at_a_time(call, rules):

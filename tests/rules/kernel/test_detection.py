@@ -244,7 +244,7 @@ def test_attribution_names_every_detector_that_found_something() -> None:
         lambda _: KEY,
     )
 
-    decisions = attribute(plan.rules, "produce", f'{{"a":"x {CARD} {EMAIL} y","b":"c","c":"d"}}'.encode(), json_depth=8)
+    decisions = attribute(plan.rules, f'{{"a":"x {CARD} {EMAIL} y","b":"c","c":"d"}}'.encode(), json_depth=8)
 
     assert [(one.path, one.field.text) for one in decisions] == [
         ("$.a", "detect: card"),

@@ -158,7 +158,28 @@ def test_a_transform_of_keys_becomes_a_rule_for_keys() -> None:
     assert notes == ()
 
 
+def test_transforms_of_like_names_become_rules_of_different_names() -> None:
+    names = ["a b", "a-b", "a.b"]
+    parts = {
+        f"transforms.{name}.{key}": value
+        for name in names
+        for key, value in {"type": "x.MaskField$Value", "fields": name}.items()
+    }
+
+    plan, _ = imported({"transforms": ",".join(names), **parts})
+
+    assert [rule.name for rule in plan.rules] == ["a.b-mask", "a-b-mask", "a-b-mask-2"]
+
+
+def test_what_stands_twice_counts_once() -> None:
+    plan, notes = imported(MASK, {"transforms.m.fields": "a,b,a"}, topics="t,t")
+
+    assert [field.text for field in plan.rules[0].fields] == ['$["a"]', '$["b"]']
+    assert notes == ()
+
+
 LACKING = {
+    "replacement that is long": ([MASK, {"transforms.m.replacement": "x" * 1025}], "is longer than 1024 characters"),
     "other transform": (
         [{**MASK, "transforms": "x,m", "transforms.x.type": "x.TimestampConverter$Value"}],
         "is no mask",
@@ -191,9 +212,10 @@ def test_what_cannot_be_carried_over_is_told_and_masks_more_rather_than_less(
         ([MASK, {"value.converter": "io.confluent.connect.avro.AvroConverter"}], "is not JSON"),
         ([MASK, predicate("RecordIsTombstone")], "acts on tombstones only"),
         ([MASK, matches("v")], "matches none of the topics"),
+        ([MASK, {"transforms.m.fields": " , "}], "transform m names no fields"),
         ([{"transforms": ""}], "no transform became a rule"),
     ],
-    ids=["avro", "tombstones", "no topic", "none"],
+    ids=["avro", "tombstones", "no topic", "no fields", "none"],
 )
 def test_no_rule_comes_of_what_has_none(parts: list[dict[str, str]], note: str) -> None:
     config = {"topics": "t,u", **PLAIN}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from wiremask.rules import compile_ruleset
@@ -12,7 +14,7 @@ HEAD = "apiVersion: wiremask.dev/v1\nkind: RuleSet\nmetadata: {name: t}\nrules:\
 def decided(fields: str, value: str, form: str = "json") -> dict[str, str]:
     rule = f"  - {{name: r, topics: [t], at: [produce], value: {{format: {form}, fields: [{fields}]}}}}\n"
     rules = compile_ruleset({"r.yaml": HEAD + rule}, None).rules
-    return {one.path: one.field.text for one in attribute(rules, "produce", value.encode(), json_depth=8)}
+    return {one.path: one.field.text for one in attribute(rules, value.encode(), json_depth=8)}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,29 @@ def decided(fields: str, value: str, form: str = "json") -> dict[str, str]:
 )
 def test_tells_which_field_decides_each_leaf(fields: str, value: str, found: dict[str, str]) -> None:
     assert decided(fields, value) == found
+
+
+EMBEDDED = (
+    "{path: $.a, embedded: json, fields: [{path: $.b, mask: redact}, {detect: [email], mask: redact}, "
+    "{path: $.c, embedded: base64-json, fields: [{path: '$[0]', mask: {truncate: 1}}], unlisted: nullify}]}, "
+    "{path: $.d, mask: keep, onMissing: reject}"
+)
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ({"b": {"x": 1}, "e": "to ada@example.com"}, {"$.a: $.b.x": "$.b", "$.a: $.e": "detect: email"}),
+        ({"c": "WyJ4Il0="}, {"$.a: $.c: $[0]": "$[0]"}),
+        ({"c": "W1syXSwxXQ"}, {"$.a: $.c: $[0][0]": "$[0]", "$.a: $.c: $[1]": "unlisted"}),
+        ({"c": "IngiCg=="}, {"$.a: $.c: $": "unlisted"}),
+        ({"c": "no base64"}, {}),
+        ("b", {}),
+    ],
+    ids=["json", "base64", "unlisted", "text in base64", "no document", "text"],
+)
+def test_tells_which_field_decides_in_embedded_documents(document: object, found: dict[str, str]) -> None:
+    assert decided(EMBEDDED, json.dumps({"a": json.dumps(document)})) == found
 
 
 @pytest.mark.parametrize("form", ["text", "auto"])

@@ -446,7 +446,7 @@ def decisions(found: Plan, topic: str, at: Direction, client: Client) -> dict[st
     program = found.match(topic, at, client)
     if program is None:
         return {}
-    return {one.path: one.field for one in attribute(program.rules, at, RECORD, json_depth=64)}
+    return {one.path: one.field for one in attribute(program.rules, RECORD, json_depth=64)}
 
 
 def decided(found: dict[str, Field], path: str) -> Field | None:
