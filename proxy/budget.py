@@ -39,7 +39,10 @@ WORK_RATIO = 2
 """Masking a frame takes so many times its size beside it: its new values, and all of it anew."""
 
 WORK_BYTES = 8 << 20
-"""And so much for what is compressed in it; a batch that expands further is charged as it does."""
+"""And so much for what is compressed in it, or as much as batches lately came to; what goes beyond is charged."""
+
+FORGOTTEN = 8
+"""Of what batches lately came to, one part in so many is forgotten every second."""
 
 
 class Owner(Protocol):
@@ -130,6 +133,7 @@ class Budget:
         self._taken = 0
         self._frames: set[Claim] = set()  # of what is held: frames that arrive or wait
         self._frame_bytes = 0
+        self._expansion = 0  # what batches lately came to, expanded
         self._highest = 0  # since memory was given back last
         self._recent = self._lately = 0  # since the last look, and between the two before
         self._held: set[Claim] = set()
@@ -162,7 +166,8 @@ class Budget:
 
     def work_on(self, count: int) -> int:
         """What masking a frame of so many bytes is reckoned to take beside it; never so much that it had no chance."""
-        return max(0, min(WORK_RATIO * count + WORK_BYTES, self.limit_bytes - count))
+        work_bytes = WORK_RATIO * count + max(WORK_BYTES, self._expansion)
+        return max(0, min(work_bytes, self.limit_bytes - count))
 
     def claim(self, count: int, owner: Owner, granted: Callable[[], None], *, work_bytes: int = 0) -> Claim:
         """Asks for room for one frame; `granted` is called later if there is none now (see `is_granted`).
@@ -229,8 +234,9 @@ class Budget:
         metrics.frames_waiting.set(len(self._waiting))
 
     def resize(self, claim: Claim, count: int) -> None:
-        """Makes a share of what is there already smaller or larger, as it turned out to be."""
+        """Makes what was charged for a batch that expands smaller or larger, as it turned out to be."""
         with self._lock:
+            self._expansion = max(self._expansion, count)
             self._taken += count - claim.count
             claim.count = count
 
@@ -267,9 +273,11 @@ class Budget:
         metrics.turns_waiting.set(len(self._awaiting_turn))
 
     def _has_room(self, claim: Claim) -> bool:
-        """Whether a frame fits, and after it the work on any that is held."""
+        """Whether a frame fits, and after it the work on any that is held; on several of them, if that is little."""
         work_bytes = max(claim.work_bytes, *(frame.work_bytes for frame in self._frames), 0)
-        return self._taken + claim.count + work_bytes <= self.limit_bytes
+        left_bytes = self.limit_bytes - claim.count
+        room_bytes = max(work_bytes, min(self._threads * work_bytes, self.limit_bytes // 4, left_bytes))
+        return self._taken + room_bytes <= left_bytes
 
     def _may_begin(self, turn: Turn) -> bool:
         is_idle = not self._working and self._taken == self._frame_bytes  # nothing else will ever make room
@@ -297,11 +305,13 @@ class Budget:
         metrics.buffered_bytes.set(self._taken)
 
     def look_back(self) -> None:
-        """Gives back what frames took once and do not take any more. Called every second.
+        """Gives back what frames took once and do not take any more, and forgets what was lately. Called every second.
 
         What the allocator keeps is at most what was taken since it gave back last, less what is taken; what was taken a
         moment ago is likely to be wanted again.
         """
+        with self._lock:
+            self._expansion -= self._expansion // FORGOTTEN
         wanted = max(self._recent, self._lately)
         self._lately, self._recent = self._recent, self._taken
         if self._highest - wanted > self._kept_bytes:

@@ -14,7 +14,7 @@ from support.batches import write_batch
 from support.requests import plain_frame, produce_frame, read_produced
 from support.scripted import Peer, produced, proxied, rules_text
 from support.wait import eventually_async
-from wiremask.proxy.budget import Budget
+from wiremask.proxy.budget import WORK_BYTES, Budget
 
 if TYPE_CHECKING:
     from wiremask.proxy.budget import Claim, Turn
@@ -190,6 +190,31 @@ def test_no_more_frames_are_worked_on_at_a_time_than_there_is_room_for() -> None
     assert taken == 80
     assert begun == ["first", "second"]
     assert budget.taken_bytes == 60
+
+
+def test_room_is_kept_for_as_many_threads_as_there_are_while_that_is_little() -> None:
+    kept = {}
+
+    for threads in (1, 2, 4):
+        budget = Budget(100, threads=threads)
+        while budget.claim(5, Holder(), lambda: None, work_bytes=10).is_granted:
+            pass
+        kept[threads] = 100 - budget.taken_bytes
+
+    assert kept == {1: 10, 2: 20, 4: 25}
+
+
+def test_what_batches_lately_expanded_to_is_reckoned_with_until_it_is_forgotten() -> None:
+    budget = Budget(1 << 30)
+    before = budget.work_on(1_000)
+    budget.charge(1 << 28, Holder()).resize(3 << 24)
+
+    after = budget.work_on(1_000)
+    for _ in range(60):
+        budget.look_back()
+
+    assert after - before == (3 << 24) - WORK_BYTES
+    assert budget.work_on(1_000) == before
 
 
 def test_work_begins_without_room_where_nothing_else_can_ever_make_any() -> None:
