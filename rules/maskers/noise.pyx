@@ -1,13 +1,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """`noise` for numbers of up to 18 digits, written without an exponent, a whole batch at once: see numeric.py.
 
-A decimal is a coefficient of 128 bits and a scale, the digits behind its point (below 0 for zeros before it). Every
-step checks that its result fits; a number of which one does not is left to numeric.py, which has no such bound.
+Every step checks that its result fits; a number of which one does not is left to numeric.py, which has no such bound.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING
-from cpython.unicode cimport PyUnicode_DATA, PyUnicode_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+from wiremask.rules.maskers.decimals cimport (
+    TEXT_LIMIT, add_fits, decimal_t, read_number, rescale, times_fits, wide_t, write_number
+)
 
 
 cdef extern from "../kernel/sha256.h" nogil:
@@ -27,35 +29,13 @@ cdef extern from "draw.h" nogil:
     uint64_t draw_divide(draw_t* draw, uint64_t by)
 
 
-cdef extern from *:
-    """
-    typedef __int128 wide_t;
-    static inline int add_fits(wide_t a, wide_t b, wide_t *to) { return !__builtin_add_overflow(a, b, to); }
-    static inline int times_fits(wide_t a, wide_t b, wide_t *to) { return !__builtin_mul_overflow(a, b, to); }
-    """
-    ctypedef int64_t wide_t
-    bint add_fits(wide_t a, wide_t b, wide_t* to) noexcept nogil
-    bint times_fits(wide_t a, wide_t b, wide_t* to) noexcept nogil
-
-
-cdef extern from "Python.h":
-    bint PyUnicode_IS_ASCII(object text)
-
 sha256_choose(False)
 
 cdef enum:
-    DIGITS = 18
-    TEXT_LIMIT = 2 * DIGITS + 2
-    WRITTEN_LIMIT = 128
     FINEST = 30              # a step of its own is at most so many digits finer than the noise
 
 
 cdef uint64_t STEPS_LIMIT = <uint64_t>1 << 62
-
-
-cdef struct decimal_t:
-    wide_t coefficient
-    int scale
 
 
 cdef enum fate_t:
@@ -87,6 +67,7 @@ def move_numbers(bytes subkey, texts, within, step, *, bint percent):
     cdef list left = []
     if len(subkey) != 32:
         raise ValueError("the key has 32 bytes")
+    number.coefficient, number.scale = 0, 0
     hmac_set_up(&hmac, <const uint8_t*>PyBytes_AS_STRING(subkey), 32)
     bound.coefficient, bound.scale = <int64_t>within[0], within[1]
     given = bound
@@ -106,46 +87,6 @@ def move_numbers(bytes subkey, texts, within, step, *, bint percent):
             left.append(len(masked))
         masked.append(write_number(&number) if fate == MOVED else None)
     return masked, left
-
-
-cdef int read_number(str text, decimal_t* number, uint8_t* form):
-    """Reads a JSON number without an exponent, and writes its one form; gives the length of that, 0 for anything else."""
-    cdef const uint8_t* given
-    cdef Py_ssize_t length = len(text), at = 0, point = -1
-    cdef int digits = 0, written = 0
-    cdef int64_t coefficient = 0
-    number.coefficient, number.scale = 0, 0
-    if not 0 < length < TEXT_LIMIT or not PyUnicode_IS_ASCII(text):
-        return 0
-    given = <const uint8_t*>PyUnicode_DATA(text)
-    if given[0] == c"-":
-        at = 1
-    if length - at > 1 and given[at] == c"0" and given[at + 1] != c".":
-        return 0
-    while at < length:
-        if given[at] == c"." and point < 0 and digits:
-            point = at
-        elif c"0" <= given[at] <= c"9" and digits < DIGITS:
-            coefficient = 10 * coefficient + given[at] - c"0"
-            digits += 1
-        else:
-            return 0
-        at += 1
-    if digits == 0 or point == length - 1:
-        return 0
-    number.scale = <int>(length - 1 - point) if point >= 0 else 0
-    number.coefficient = -coefficient if given[0] == c"-" else coefficient
-    if coefficient == 0:
-        form[0] = c"0"
-        return 1
-    if point >= 0:
-        while given[length - 1] == c"0":
-            length -= 1
-        if given[length - 1] == c".":
-            length -= 1
-    for written in range(<int>length):
-        form[written] = given[written]
-    return <int>length
 
 
 cdef bint take_percent(const decimal_t* number, decimal_t* within) noexcept:
@@ -196,33 +137,3 @@ cdef fate_t move(decimal_t* number, decimal_t* within, decimal_t* step, const ui
     if not rescale(number, by.scale) or not rescale(&by, number.scale):
         return LEFT
     return MOVED if add_fits(number.coefficient, by.coefficient, &number.coefficient) else LEFT
-
-
-cdef bint rescale(decimal_t* decimal, int scale) noexcept:
-    """Gives it a scale of at least `scale`; whether that fits."""
-    while decimal.scale < scale:
-        if not times_fits(decimal.coefficient, 10, &decimal.coefficient):
-            return False
-        decimal.scale += 1
-    return True
-
-
-cdef str write_number(const decimal_t* number):
-    """A number whose scale is 0 or more."""
-    cdef char text[WRITTEN_LIMIT]
-    cdef int at = WRITTEN_LIMIT, digits = 0
-    cdef wide_t rest = -number.coefficient if number.coefficient < 0 else number.coefficient
-    if number.scale > WRITTEN_LIMIT // 2:
-        raise RuntimeError("more digits than a number of this size can have")
-    while rest != 0 or digits <= number.scale:
-        if digits == number.scale and digits:
-            at -= 1
-            text[at] = c"."
-        at -= 1
-        text[at] = c"0" + <int>(rest % 10)
-        rest //= 10
-        digits += 1
-    if number.coefficient < 0:
-        at -= 1
-        text[at] = c"-"
-    return PyUnicode_FromStringAndSize(text + at, WRITTEN_LIMIT - at)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from wiremask.rules.maskers.noise import move_numbers
 from wiremask.rules.maskers.prf import hmac_texts
+from wiremask.rules.maskers.rounding import DIRECTIONS, find_places, round_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from wiremask.rules.model.masks import Age, Bucket, Noise, Range, Round
+    from wiremask.rules.model.masks import Age, Bucket, Noise, Range, Round, RoundDirection
 
 DIGITS_LIMIT = 400
 EXPONENT_LIMIT = 400
@@ -47,65 +48,107 @@ def write_decimal(number: Decimal) -> str:
     return f"{number or number.copy_abs():f}"
 
 
-class NumberMask:
-    """A function of a decimal, over a batch; numbers stay numbers, and strings strings."""
+class MultipleMask:
+    """A number becomes a multiple of another, counted from a start; numbers stay numbers, and strings strings."""
 
     takes_numbers = True
+    makes_text = False
 
-    def __init__(self, change: Callable[[Decimal], Decimal | str | None], *, makes_text: bool = False) -> None:
-        self.makes_text = makes_text
-        self._change = change
+    def __init__(
+        self,
+        *,
+        of: Decimal,
+        direction: RoundDirection,
+        start: Decimal = Decimal(0),
+        lowest: Decimal | None = None,
+        highest: Decimal | None = None,
+    ) -> None:
+        self._of, self._start, self._lowest, self._highest = of, start, lowest, highest
+        self._direction = direction
+        self._step, self._origin = _small(of), _small(start)
+        self._least = None if lowest is None else _small(lowest)
+        self._most = None if highest is None else _small(highest)
+        bounds = ((lowest, self._least), (highest, self._most))
+        self._are_small = all((one is None) == (small is None) for one, small in bounds)
 
     def mask(self, texts: Sequence[str], _: bytes, /) -> list[str | None]:
         """Masks each number: see Collected.mask."""
-        return [self._mask(text) for text in texts]
+        if self._step is None or self._origin is None or not self._are_small:
+            return [self._mask(text) for text in texts]
+        direction = DIRECTIONS[self._direction]
+        masked, left = round_numbers(texts, self._step, self._origin, self._least, self._most, direction)
+        for place in left:
+            masked[place] = self._mask(texts[place])
+        return masked
 
     def _mask(self, text: str) -> str | None:
+        """Masks a number of any size."""
         number = read_decimal(text)
-        masked = None if number is None else self._change(number)
-        return write_decimal(masked) if isinstance(masked, Decimal) else masked
+        if number is None:
+            return None
+        if self._lowest is not None:
+            number = max(number, self._lowest)
+        if self._highest is not None:
+            number = min(number, self._highest)
+        multiple = _multiple(_EXACT.subtract(number, self._start), self._of, _ROUNDING[self._direction])
+        return write_decimal(_EXACT.add(multiple, self._start))
 
 
-def round_number(mask: Round) -> NumberMask:
+def round_number(mask: Round) -> MultipleMask:
     """Makes `round`."""
-    rounding = _ROUNDING[mask.direction]
-
-    def change(number: Decimal) -> Decimal:
-        return _multiple(number, mask.to, rounding)
-
-    return NumberMask(change)
+    return MultipleMask(of=mask.to, direction=mask.direction)
 
 
-def bucket_number(mask: Bucket) -> NumberMask:
+def bucket_number(mask: Bucket) -> MultipleMask:
     """Makes `bucket`."""
-
-    def change(number: Decimal) -> Decimal:
-        if mask.lowest is not None and number < mask.lowest:
-            number = mask.lowest
-        if mask.highest is not None and number > mask.highest:
-            number = mask.highest
-        return _EXACT.add(_multiple(_EXACT.subtract(number, mask.start), mask.size, ROUND_FLOOR), mask.start)
-
-    return NumberMask(change)
+    return MultipleMask(of=mask.size, direction="down", start=mask.start, lowest=mask.lowest, highest=mask.highest)
 
 
-def find_range(mask: Range) -> NumberMask:
+class PlaceMask:
+    """What a number becomes hangs on how many of some bounds are not above it.
+
+    Args:
+        bounds: rising.
+        choose: gives the output, of that count and the number without sign and exponent; None for what is not taken.
+    """
+
+    takes_numbers = True
+
+    def __init__(
+        self, bounds: Sequence[Decimal], choose: Callable[[int, str], str | None], *, makes_text: bool = False
+    ) -> None:
+        self.makes_text = makes_text
+        self._bounds, self._choose = bounds, choose
+        small = [one for bound in bounds if (one := _small(bound)) is not None]
+        self._small = small if len(small) == len(bounds) else None
+
+    def mask(self, texts: Sequence[str], _: bytes, /) -> list[str | None]:
+        """Masks each number: see Collected.mask."""
+        if self._small is None:
+            return [self._mask(text) for text in texts]
+        return [
+            self._mask(text) if place < 0 else self._choose(place, text.removeprefix("-"))
+            for text, place in zip(texts, find_places(texts, self._small), strict=True)
+        ]
+
+    def _mask(self, text: str) -> str | None:
+        """Masks a number of any size."""
+        number = read_decimal(text)
+        if number is None:
+            return None
+        return self._choose(bisect_right(self._bounds, number), write_decimal(number.copy_abs()))
+
+
+def find_range(mask: Range) -> PlaceMask:
     """Makes `range`."""
-
-    def change(number: Decimal) -> Decimal | str:
-        place = bisect_right(mask.bounds, number)
-        return mask.labels[place] if mask.labels else mask.bounds[max(place - 1, 0)]
-
-    return NumberMask(change, makes_text=bool(mask.labels))
+    texts = mask.labels or tuple(write_decimal(bound) for bound in (mask.bounds[0], *mask.bounds))
+    return PlaceMask(mask.bounds, lambda place, _: texts[place], makes_text=bool(mask.labels))
 
 
-def cap_age(mask: Age) -> NumberMask:
+def cap_age(mask: Age) -> PlaceMask:
     """Makes `age`: years that are none, below 0, are not taken."""
-
-    def change(number: Decimal) -> Decimal | None:
-        return None if number < 0 else min(number, Decimal(mask.top))
-
-    return NumberMask(change)
+    top = str(mask.top)
+    return PlaceMask((Decimal(0), Decimal(mask.top)), lambda place, text: (None, text, top)[place])
 
 
 class NoiseMask:
@@ -162,10 +205,13 @@ class NoiseMask:
 
 
 def _small(number: Decimal) -> tuple[int, int] | None:
-    """Coefficient and scale of a decimal, more than 0, as move_numbers takes them; None if it is too large for that."""
-    _, digits, exponent = number.as_tuple()
+    """Coefficient and scale of a decimal, as compiled code takes them; None if it is too large for that."""
+    sign, digits, exponent = number.as_tuple()
     assert isinstance(exponent, int)
-    return (int("".join(map(str, digits))), -exponent) if len(digits) <= 18 and abs(exponent) <= 18 else None
+    if len(digits) > 18 or abs(exponent) > 18:
+        return None
+    coefficient = int("".join(map(str, digits)))
+    return (-coefficient if sign else coefficient), -exponent
 
 
 def _fitting_step(number: Decimal, within: Decimal) -> Decimal:

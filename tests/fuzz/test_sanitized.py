@@ -21,6 +21,10 @@ FUZZED = " or ".join(f"short_run and {target}" for target in TARGETS if target n
 RUNS = {
     "the fuzzer": ["tests/fuzz/test_fuzz.py", "-k", FUZZED],
     "the tests of the JSON kernel": ["tests/rules/kernel/test_jsonmask.py", "-k", "not threads and not cost"],
+    "the tests of finder and maskers": [
+        *("tests/rules/detect/test_finder.py", "tests/rules/kernel/test_detection.py", "tests/rules/maskers"),
+        *("--ignore=tests/rules/maskers/test_catalog.py", "-k", "not hostile"),
+    ],
 }
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from wiremask.rules.maskers.catalog import collect
 from wiremask.rules.maskers.noise import move_numbers
-from wiremask.rules.maskers.numeric import NoiseMask, read_decimal
+from wiremask.rules.maskers.numeric import MultipleMask, NoiseMask, PlaceMask, read_decimal
+from wiremask.rules.maskers.rounding import DIRECTIONS, find_places, round_numbers
 from wiremask.rules.model.masks import Age, Bucket, Mask, Noise, Range, Round, RoundDirection
 
 numbers = st.one_of(
@@ -21,6 +22,7 @@ numbers = st.one_of(
     ),
     st.sampled_from(["0", "-0", "1e5", "-1.50E+3", "2.5e-300", "9" * 300, "0.1", "0.3"]),
 )
+directions: st.SearchStrategy[RoundDirection] = st.sampled_from(["nearest", "down", "up"])
 steps = st.sampled_from(["1", "10", "0.05", "3", "0.1", "2.5", "1e20", "7e-9"]).map(Decimal)
 
 
@@ -35,7 +37,7 @@ def one(mask: Mask, text: str) -> Fraction:
     return Fraction(masked)
 
 
-@given(numbers, steps, st.sampled_from(["nearest", "down", "up"]))
+@given(numbers, steps, directions)
 @settings(max_examples=200)
 def test_round_gives_the_multiple_that_it_says(text: str, to: Decimal, direction: RoundDirection) -> None:
     number, step = Fraction(text), Fraction(to)
@@ -132,6 +134,36 @@ def test_noise_of_small_numbers_is_that_of_numbers_of_any_size(
     mask = NoiseMask(Noise(subkey=b"k" * 32, within=within, percent=percent, step=step))
 
     assert mask.mask([text], b"n") == mask._move_any([text])
+
+
+signed = amounts | amounts.map(Decimal.copy_negate) | st.just(Decimal(0))
+
+
+@given(decimals | numbers, amounts, signed, signed | st.none(), signed | st.none(), directions)
+@settings(max_examples=300)
+def test_multiple_of_small_numbers_is_that_of_numbers_of_any_size(
+    text: str, of: Decimal, start: Decimal, lowest: Decimal | None, highest: Decimal | None, direction: RoundDirection
+) -> None:
+    mask = MultipleMask(of=of, direction=direction, start=start, lowest=lowest, highest=highest)
+
+    assert mask.mask([text], b"n") == [mask._mask(text)]
+
+
+@given(decimals | numbers, st.lists(signed, min_size=1, max_size=5, unique=True).map(sorted))
+@settings(max_examples=300)
+def test_place_of_small_numbers_is_that_of_numbers_of_any_size(text: str, bounds: list[Decimal]) -> None:
+    mask = PlaceMask(bounds, lambda place, shown: f"{place} {shown}")
+
+    assert mask.mask([text], b"n") == [mask._mask(text)]
+
+
+def test_small_numbers_are_left_to_nobody() -> None:
+    texts = ["0", "-12.50", "999999999999999999", "0.0000000000001"]
+
+    rounded, left = round_numbers(texts, (25, 3), (-1, 0), (-99, 0), None, DIRECTIONS["nearest"])
+    places = find_places(texts, [(-1, 1), (5, 0)])
+
+    assert (left, None in rounded, -1 in places) == ([], False, False)
 
 
 def test_noise_of_small_numbers_leaves_none_to_the_slow_way() -> None:
