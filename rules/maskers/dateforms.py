@@ -1,6 +1,6 @@
-"""The forms in which texts have dates: ISO 8601 and its like, or one custom form.
+"""A custom form in which texts have dates.
 
-A custom form has, as `strftime` knows them, %Y %m %b %B %d %H %M %S %f and %% (digits padded, English names), each
+It has, as `strftime` knows them, %Y %m %b %B %d %H %M %S %f and %% (digits padded, English names), each
 once; everything else stands for itself. `%y` is not among them: nobody knows the century.
 """
 
@@ -9,20 +9,12 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import date
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
 )  # fmt: skip
 
-_TIME = r"(?P<time>[T ](?:[01][0-9]|2[0-4])(?::[0-5][0-9](?::(?:[0-5][0-9]|60)(?:[.,][0-9]{1,12})?)?)?)"
-_BASIC_TIME = r"(?P<time>T(?:[01][0-9]|2[0-4])(?:[0-5][0-9](?:(?:[0-5][0-9]|60)(?:[.,][0-9]{1,12})?)?)?)"
-_ZONE = r"(?:Z|[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?)"
-_ISO = (
-    rf"(?P<year>[0-9]{{4}})(?:-(?P<month>[0-9]{{2}})(?:-(?P<day>[0-9]{{2}})(?:{_TIME}{_ZONE}?)?)?)?",
-    rf"(?P<year>[0-9]{{4}})(?P<month>[0-9]{{2}})(?P<day>[0-9]{{2}})(?:{_BASIC_TIME}{_ZONE}?)?",
-)
 _SHORT = tuple(name[:3] for name in MONTHS)
 
 # By directive: the group that it is, and what it matches.
@@ -38,9 +30,7 @@ DIRECTIVES = {
     "f": ("fraction", "[0-9]{1,9}"),
 }
 _MONTHS = {"month": tuple(f"{number:02}" for number in range(1, 13)), "short_month": _SHORT, "long_month": MONTHS}
-_TIMES = ("time", "hour", "minute", "second", "fraction")
-_PLAIN = len("2024-05-17")
-_CLOCK = re.compile(rf"{_TIME}{_ZONE}?", re.ASCII)
+_TIMES = ("hour", "minute", "second", "fraction")
 _DIGIT = re.compile(r"[0-9]")
 
 
@@ -78,40 +68,21 @@ class Written:
         return text
 
 
-def read_plain(text: str) -> date | None:
-    """A date of exactly the form 2024-05-17, as most are; None for anything else, also if it is a date."""
-    if len(text) != _PLAIN or text[4] != "-" or text[7] != "-" or not text[5:7].isdigit():
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
+class DateForm:
+    """Finds the date in a text that is one of a custom form."""
 
-
-def match_clock(text: str, start: int) -> re.Match[str] | None:
-    """What `text[start:]` is as a time of day with what may follow a date, T10:30:00Z; None for anything else."""
-    return _CLOCK.fullmatch(text, start)
-
-
-class DateForms:
-    """Finds the date in a text that is one."""
-
-    def __init__(self, custom: str = "") -> None:
-        """Takes one custom form, or ISO 8601.
+    def __init__(self, form: str) -> None:
+        """Takes the form.
 
         Raises:
-            FormInvalid: the custom form cannot be used.
+            FormInvalid: it cannot be used.
         """
-        expressions = (compile_form(custom),) if custom else _ISO
-        self._patterns = [re.compile(expression, re.ASCII) for expression in expressions]
+        self._pattern = re.compile(compile_form(form), re.ASCII)
 
     def read(self, text: str) -> Written | None:
         """The date; None if the text has another form, or no calendar has the day."""
-        for pattern in self._patterns:
-            match = pattern.fullmatch(text)
-            if match is not None:
-                return _check(match)
-        return None
+        match = self._pattern.fullmatch(text)
+        return None if match is None else _check(match)
 
 
 def compile_form(form: str) -> str:

@@ -1,6 +1,7 @@
 """The collected masks `date`: made less exact, or shifted by days that hang on a subject; the date's form stays.
 
-Taken are dates of ISO 8601 or of a custom form (`dateforms.py`), and numbers of seconds or milliseconds since 1970.
+Taken are dates of ISO 8601 (`days.pyx`) or of a custom form (`dateforms.py`), and numbers of
+seconds or milliseconds since 1970.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING
 
 from wiremask.rules.kernel.collected import NUMBER, BySubject
-from wiremask.rules.maskers.dateforms import DateForms, match_clock, read_plain
-from wiremask.rules.maskers.days import shift_dates
+from wiremask.rules.maskers.dateforms import DateForm
+from wiremask.rules.maskers.days import shift_dates, truncate_dates
 from wiremask.rules.maskers.numeric import read_decimal, write_decimal
 from wiremask.rules.maskers.prf import hmac_texts
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SCALE = {"seconds": 1, "milliseconds": 1000}
+_MONTHS: dict[DatePrecision, int] = {"year": 12, "quarter": 3, "month": 1, "day": 0}
+"""Months of a period."""
 _NUMBER_LIMIT = 1 << 53
 
 
@@ -34,21 +37,22 @@ class DateMask:
         self.takes_numbers = mask.unit is not None
         self._to = mask.to
         self._scale = _SCALE[mask.unit or "seconds"]
-        self._forms = DateForms(mask.form)
-        self._has_custom_form = bool(mask.form)
+        self._form = DateForm(mask.form) if mask.form else None
 
     def mask(self, texts: Sequence[str], kinds: bytes, /) -> list[str | None]:
         """Masks each date: see Collected.mask."""
-        return [
-            self._mask_number(text) if kind == NUMBER else self._mask_text(text)
-            for text, kind in zip(texts, kinds, strict=True)
-        ]
+        if self._form is None:
+            masked = truncate_dates(texts, _MONTHS[self._to])
+        else:
+            masked = [self._mask_text(self._form, text) for text in texts]
+        if self.takes_numbers:
+            for place, kind in enumerate(kinds):
+                if kind == NUMBER:
+                    masked[place] = self._mask_number(texts[place])
+        return masked
 
-    def _mask_text(self, text: str) -> str | None:
-        plain = None if self._has_custom_form else read_plain(text)
-        if plain is not None:
-            return f"{text[:5]}{_first_month(plain.month, self._to):02}-{text[8:] if self._to == 'day' else '01'}"
-        found = self._forms.read(text)
+    def _mask_text(self, form: DateForm, text: str) -> str | None:
+        found = form.read(text)
         if found is None:
             return None
         month = None if found.month is None else _first_month(found.month, self._to)
@@ -83,8 +87,7 @@ class DateShiftMask(BySubject):
         self.takes_numbers = mask.unit is not None
         self._shift = mask
         self._day = 86400 * _SCALE[mask.unit or "seconds"]
-        self._forms = DateForms(mask.form)
-        self._has_custom_form = bool(mask.form)
+        self._form = DateForm(mask.form) if mask.form else None
 
     def mask_by(self, texts: Sequence[str], kinds: bytes, subjects: Sequence[str | None], /) -> list[str | None]:
         """Shifts each date: see BySubject.mask_by. A date is not taken if its value has not one subject."""
@@ -92,13 +95,15 @@ class DateShiftMask(BySubject):
         digests = hmac_texts(self._shift.subkey, known)
         by_subject = {subject: self._days(digests[32 * at : 32 * at + 32]) for at, subject in enumerate(known)}
         days = [None if subject is None else by_subject[subject] for subject in subjects]
-        if self._has_custom_form:
-            moved: list[str | None] = [None] * len(texts)
-            left = [place for place, shift in enumerate(days) if shift is not None]
+        if self._form is None:
+            moved = shift_dates(texts, days)
         else:
-            moved, left = shift_dates(texts, days, match_clock)
-        for place in left:
-            moved[place] = self._move(texts[place], kinds[place], days[place] or 0)
+            moved = [None if by is None else _move(self._form, text, by) for text, by in zip(texts, days, strict=True)]
+        if self.takes_numbers:
+            for place, kind in enumerate(kinds):
+                by = days[place]
+                if kind == NUMBER and by is not None:
+                    moved[place] = self._move_number(texts[place], by)
         return moved
 
     def mask(self, texts: Sequence[str], _: bytes, /) -> list[str | None]:
@@ -110,28 +115,24 @@ class DateShiftMask(BySubject):
         place = int.from_bytes(digest) % (2 * self._shift.within)
         return place - self._shift.within if place < self._shift.within else place - self._shift.within + 1
 
-    def _move(self, text: str, kind: int, days: int) -> str | None:
-        if kind == NUMBER:
-            number = read_decimal(text)
-            if number is None or abs(number) > _NUMBER_LIMIT:
-                return None
-            return write_decimal(number + days * self._day)
-        plain = None if self._has_custom_form else read_plain(text)
-        found = None if plain is not None else self._forms.read(text)
-        if found is not None and found.month is not None and found.day is not None:
-            plain = date(found.year, found.month, found.day)
-        if plain is None:
+    def _move_number(self, text: str, days: int) -> str | None:
+        number = read_decimal(text)
+        if number is None or abs(number) > _NUMBER_LIMIT:
             return None
-        try:
-            moved = plain + timedelta(days=days)
-        except OverflowError:
-            return None
-        if found is None:
-            return moved.isoformat()
-        return found.rewritten(moved.year, moved.month, moved.day, keeps_time=True)
+        return write_decimal(number + days * self._day)
+
+
+def _move(form: DateForm, text: str, days: int) -> str | None:
+    found = form.read(text)
+    if found is None or found.month is None or found.day is None:
+        return None
+    try:
+        moved = date(found.year, found.month, found.day) + timedelta(days=days)
+    except OverflowError:
+        return None
+    return found.rewritten(moved.year, moved.month, moved.day, keeps_time=True)
 
 
 def _first_month(month: int, to: DatePrecision) -> int:
-    if to == "year":
-        return 1
-    return month - (month - 1) % 3 if to == "quarter" else month
+    months = _MONTHS[to]
+    return month - (month - 1) % months if months else month

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support import slow_dates
 from wiremask.rules.kernel.automaton import Selection
 from wiremask.rules.kernel.jsonmask import JsonMasker
-from wiremask.rules.maskers.dateforms import DateForms, FormInvalid, compile_form
+from wiremask.rules.maskers.dateforms import FormInvalid, compile_form
 from wiremask.rules.maskers.dates import DateMask, DateShiftMask
-from wiremask.rules.maskers.days import shift_dates
+from wiremask.rules.maskers.days import shift_dates, truncate_dates
 from wiremask.rules.model.masks import Date, DatePrecision, DateShift
 from wiremask.rules.model.selector import read_path
 
@@ -201,49 +202,45 @@ def test_each_value_of_a_batch_has_its_own_subject(value: dict[str, object], mov
     assert b"2024-05-17" not in outcome.values
 
 
-def test_iso_forms_are_those_without_a_custom_one() -> None:
-    assert DateForms().read("2024-05-17") is not None
-    assert DateForms("%d.%m.%Y").read("2024-05-17") is None
+@st.composite
+def near_dates(draw: st.DrawFn) -> str:
+    """Dates in every form, and what nearly is one."""
+    day = draw(st.dates() | st.dates(date(1890, 1, 1), date(2110, 1, 1)))
+    basic = draw(st.booleans())
+    text = str(day).replace("-", "" if basic else "-")[: draw(st.sampled_from([4, 7, 8, 10, 10, 10]))]
+    if draw(st.booleans()):
+        parts = [f"{draw(st.integers(0, 25)):02}", f"{draw(st.integers(0, 61)):02}", f"{draw(st.integers(0, 61)):02}"]
+        text += draw(st.sampled_from("TT t")) + ("" if basic else ":").join(parts[: draw(st.integers(0, 3))])
+        text += draw(st.sampled_from(["", "", ".", ",", ".5", ".123456789012", ".1234567890123"]))
+        text += draw(st.sampled_from(["", "Z", "z", "+02", "-0230", "+05:30", "+24:00", "+02:60", "+2", "-", "Z0"]))
+    if draw(st.integers(0, 9)) == 0:
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + draw(st.sampled_from(["", "0", "-", ":", " ", "\u0661", "é", "\0"])) + text[at + 1 :]
+    return text
 
 
-def shifted(text: str, days: int) -> str | None:
-    try:
-        return (date.fromisoformat(text) + timedelta(days=days)).isoformat()
-    except (ValueError, OverflowError):
-        return None
+texts = near_dates() | st.text("0123456789-T:Z+. é", max_size=70)
 
 
-@given(
-    st.dates() | st.dates(date(1890, 1, 1), date(2110, 1, 1)),
-    st.integers(-4_000_000, 4_000_000) | st.integers(-400, 400),
-)
+@given(st.lists(texts, min_size=1, max_size=6), st.sampled_from([0, 1, 3, 12]))
 @settings(max_examples=300)
-def test_date_moves_as_the_library_moves_it(day: date, by: int) -> None:
-    text = day.isoformat()
-
-    assert shift_dates([text], [by], lambda *_: None) == ([shifted(text, by)], [])
+def test_first_of_a_period_is_what_plain_python_makes(texts: list[str], months: int) -> None:
+    assert truncate_dates(texts, months) == [slow_dates.first(text, months) for text in texts]
 
 
-@given(st.from_regex(r"[0-9]{4}[-/][0-9]{2}[-.][0-9]{2}", fullmatch=True) | st.text("0123456789-é", max_size=70))
+@given(st.lists(texts, min_size=1, max_size=6), st.integers(-4_000_000, 4_000_000) | st.integers(-400, 400))
 @settings(max_examples=300)
-def test_what_is_no_date_alone_is_left(text: str) -> None:
-    moved, left = shift_dates([text, text], [1, None], lambda *_: None)
-
-    try:
-        assert len(text) == 10
-        date.fromisoformat(text)
-    except (AssertionError, ValueError):
-        assert (moved, left) == ([None, None], [0])
-    else:
-        assert (moved, left) == ([shifted(text, 1), None], [])
+def test_date_moves_as_plain_python_moves_it(texts: list[str], by: int) -> None:
+    assert shift_dates(texts, [by] * len(texts)) == [slow_dates.moved(text, by) for text in texts]
+    assert shift_dates(texts, [None] * len(texts)) == [None] * len(texts)
 
 
-@given(moments, st.sampled_from(["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S.%f+05:30", "%Y-%m-%dT25"]))
-@settings(max_examples=200)
-def test_time_of_day_stays_when_its_date_moves(moment: datetime, form: str) -> None:
-    mask = DateShiftMask(DateShift(subkey=b"k" * 32, within=30, subject=read_path("$.id"), subject_text="$.id"))
+@given(moments, st.sampled_from(list(FORMS.values())))
+@settings(max_examples=100)
+def test_dates_in_every_form_move(moment: datetime, form: str) -> None:
     text = moment.strftime(form)
 
-    whole, alone = mask.mask_by([text, text[:10]], b"ss", ["p-1", "p-1"])
+    (moved,) = shift_dates([text], [1])
 
-    assert whole == (None if form.endswith("25") or alone is None else alone + text[10:])
+    assert (moved is None) == (form == "%Y-%m" or moment.date() == date.max)
+    assert moved != text
