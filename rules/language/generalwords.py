@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, cast
 
-from wiremask.rules.maskers.dateforms import FormInvalid, compile_form
+from wiremask.rules.maskers.dateforms import FormInvalid, split_form
 from wiremask.rules.maskers.places import RESTRICTED_ZIP3
 from wiremask.rules.model.masks import Age, Bucket, Date, DateShift, Ip, IpScramble, Mask, Range, Round, Zip3
 from wiremask.rules.model.selector import PathInvalid, read_path, write_path
@@ -106,7 +106,7 @@ def _read_form(call: Call) -> str:
     if form is None or not isinstance(node, Scalar):
         return ""
     try:
-        compile_form(form)
+        split_form(form)
     except FormInvalid as error:
         call.faults.add(place_in(node, error.offset), error.message)
     if call.has("shift") and "%d" not in form:

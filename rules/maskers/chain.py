@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from wiremask.rules.kernel.automaton import Selection
 from wiremask.rules.kernel.collected import NUMBER, STRING
 from wiremask.rules.model.masks import Redact
+from wiremask.rules.outcome import UNCHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,23 +34,30 @@ class KernelMask:
 
     def mask(self, texts: Sequence[str], kinds: bytes, /) -> list[str | None]:
         """Masks each leaf: see Collected.mask."""
-        spans = array("i")
-        values = bytearray()
-        for text, kind in zip(texts, kinds, strict=True):
-            value = (text if kind == NUMBER else quote(text)).encode("utf-8")
-            spans.extend((len(values), len(value)))
-            values += value
-        outcome = self._masker.mask(values, spans)
+        values = [
+            (text if kind == NUMBER else quote(text)).encode("utf-8") for text, kind in zip(texts, kinds, strict=True)
+        ]
+        spans, at = array("i"), 0
+        for value in values:
+            spans.append(at)
+            spans.append(len(value))
+            at += len(value)
+        outcome = self._masker.mask(b"".join(values), spans)
+        ends = outcome.spans.tolist()
         masked: list[str | None] = []
-        for i, kind in enumerate(kinds):
-            start, length = outcome.spans[2 * i : 2 * i + 2]
-            if start == -1:
-                masked.append(texts[i])
+        for text, kind, start, length in zip(texts, kinds, ends[::2], ends[1::2], strict=True):
+            if start < 0:
+                masked.append(text if start == UNCHANGED else None)
                 continue
-            written = outcome.values[start : start + length].decode("utf-8") if start >= 0 else None
+            written = outcome.values[start : start + length].decode("utf-8")
             stays_number = kind == NUMBER and not self.makes_text
-            masked.append(written if written is None or stays_number else json.loads(written))
+            masked.append(written if stays_number else unquote(written))
         return masked
+
+
+def unquote(written: str) -> str:
+    """The text of a JSON string; most have no escapes, and are read at once."""
+    return str(json.loads(written)) if "\\" in written else written[1:-1]
 
 
 class ChainMask:

