@@ -182,8 +182,9 @@ static fault_t mask_partial(
             countable += !is_separator(program, action, code);
         }
     uint64_t first = action->keep_first, last = action->keep_last;
-    if (countable <= first + last) first = last = 0;
-    last = countable - last; /* from here on characters are kept again */
+    unsigned ends = action->hides_ends; /* what is hidden: the ends, or what is between */
+    if (countable <= first + last) ends = 0, first = last = 0;
+    last = countable - last; /* where the second end begins */
 
     /* Each countable character becomes at most its own size or the hidden one's, and so at most their sum. */
     size_t most = (size_t)(stop - text);
@@ -198,7 +199,7 @@ static fault_t mask_partial(
         const uint8_t mark = *hidden;
         for (const uint8_t *p = text; p < stop; p++) {
             unsigned counts = is_counted(action, *p);
-            uint8_t hide = (uint8_t)-(counts & (at - first < last - first));
+            uint8_t hide = (uint8_t)-(counts & ((at - first < last - first) ^ ends));
             *out++ = (uint8_t)((mark & hide) | (*p & ~hide));
             at += counts;
         }
@@ -206,7 +207,7 @@ static fault_t mask_partial(
         for (const uint8_t *p = text; p < stop;) {
             const uint8_t *next = next_character(p, stop, &code);
             int counts = !is_separator(program, action, code);
-            const uint8_t *source = counts && at >= first && at < last ? hidden : p;
+            const uint8_t *source = counts && ((at >= first && at < last) ^ (int)ends) ? hidden : p;
             size_t size = source == p ? (size_t)(next - p) : hidden_size;
             memcpy(out, source, size);
             out += size;

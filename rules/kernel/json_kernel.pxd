@@ -83,6 +83,7 @@ cdef extern from "json_program.h" nogil:
         int32_t rule
         piece_t text, number, boolean
         uint32_t keep_first, keep_last, fixed_length
+        uint8_t hides_ends
         uint64_t separators[2]
         piece_t wide_separators
         hmac_t hmac

@@ -49,6 +49,7 @@ typedef struct {
     piece_t text;              /* redact: the string with its quotes; fixed: the literal; partial: one hidden character */
     piece_t number, boolean;   /* redact: the literals for these */
     uint32_t keep_first, keep_last; /* partial; truncate: keep_first is the length; test: keep_first, kinds of literals */
+    uint8_t hides_ends;        /* partial: so many are hidden first and last, and what is between stays */
     uint32_t fixed_length;     /* partial: so many hidden characters, whatever the text has; 0 for as many as it has */
     uint64_t separators[2];    /* partial: the separators below U+0080, a bit each */
     piece_t wide_separators;   /* the others: four bytes each, in the machine's order */

@@ -402,15 +402,20 @@ cdef int set_partial(action_t* to, mask, bytearray pool) except -1:
     cdef uint32_t code
     if len(mask.char) != 1:
         raise ValueError("partial hides with exactly one character")
-    if mask.keep_first < 0 or mask.keep_last < 0:
-        raise ValueError("partial keeps no less than 0 characters")
+    cdef bint hides_ends = mask.hide_first + mask.hide_last > 0
+    first, last = (mask.hide_first, mask.hide_last) if hides_ends else (mask.keep_first, mask.keep_last)
+    if first < 0 or last < 0:
+        raise ValueError("partial keeps or hides no less than 0 characters")
+    if hides_ends and (mask.keep_first or mask.keep_last or mask.fixed_length):
+        raise ValueError("partial keeps ends or hides them")
     if not 0 <= mask.fixed_length <= 0xFFFF:
         raise ValueError("partial hides by 0 to 65535 characters")
     to.kind = MASK_PARTIAL
     to.fixed_length = mask.fixed_length
     to.takes_numbers = mask.as_string
-    to.keep_first = min(mask.keep_first, 0x7FFFFFFF)
-    to.keep_last = min(mask.keep_last, 0x7FFFFFFF)
+    to.hides_ends = hides_ends
+    to.keep_first = min(first, 0x7FFFFFFF)
+    to.keep_last = min(last, 0x7FFFFFFF)
     to.text = add_piece(pool, encode_string(mask.char).removeprefix(b'"').removesuffix(b'"'))
     wide = new_array("I")
     for char in mask.separators:

@@ -11,6 +11,7 @@ to 0; if it takes that, the second pass masks it, and a third changes nothing.)
   second pass sees the same count, keeps the same characters, and replaces `char` by itself. If `char` is a separator,
   hidden characters count no longer and the kept ones become too few to stay; only with nothing kept does that not
   matter.
+- partial that hides ends: likewise, hidden characters count like those that they stand for.
 - partial with a fixed length: what comes out always has as many countable characters as are kept and hidden together,
   so the second pass keeps the same ones, hidden or not.
 - truncate, pattern: the first n characters of n are these, and X, x and 9 stand for themselves.
@@ -98,7 +99,7 @@ def _fault_alone(mask: Mask) -> str | None:
             return "`range` with labels at produce and fetch would meet its own labels; leave one direction"
         case Chain():
             return "a list of masks at produce and fetch would act on its own output; leave one direction"
-        case Partial() if mask.char in mask.separators and mask.keep_first + mask.keep_last > 0:
+        case Partial() if mask.char in mask.separators and _counts_characters(mask):
             return (
                 "with a `char` that is a separator, `partial` at produce and fetch hides more the second time; "
                 "choose another `char`, or leave one direction"
@@ -110,6 +111,10 @@ def _fault_alone(mask: Mask) -> str | None:
             )
         case _:
             return None
+
+
+def _counts_characters(mask: Partial) -> bool:
+    return mask.keep_first + mask.keep_last + mask.hide_first + mask.hide_last > 0
 
 
 def _bears_email(mask: Mask, no: str = "") -> bool:

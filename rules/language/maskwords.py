@@ -21,7 +21,7 @@ from wiremask.rules.language.generalwords import (
     read_zip3,
 )
 from wiremask.rules.language.keyedwords import read_encrypt, read_fpe, read_hash, read_noise, read_pseudonym, read_token
-from wiremask.rules.language.maskcall import Call
+from wiremask.rules.language.maskcall import KEEP_LIMIT, Call
 from wiremask.rules.maskers.numeric import write_decimal
 from wiremask.rules.model.masks import (
     REDACTED,
@@ -169,6 +169,10 @@ def _read_nullify(call: Call) -> Mask | None:
 
 def _read_partial(call: Call) -> Mask | None:
     kept = call.kept()
+    hides = [call.count(key, 0, 1, KEEP_LIMIT) for key in ("hideFirst", "hideLast")]
+    for key in ("keepFirst", "keepLast", "fixedLength"):
+        if call.has(key) and (call.has("hideFirst") or call.has("hideLast")):
+            call.fault(key, f"`{key}` does not go with `hideFirst` and `hideLast`, which keep all others; delete it")
     char = call.text("char", "*")
     separators = call.text("separators", SEPARATORS, SEPARATOR_LIMIT)
     fixed_length = call.count("fixedLength", 0, 1, FIXED_LENGTH_LIMIT)
@@ -177,11 +181,16 @@ def _read_partial(call: Call) -> Mask | None:
         call.fault("char", "`char` is exactly one printable character")
     if separators is not None and any(character.isalnum() for character in separators):
         call.fault("separators", "`separators` are kept in clear, so none is a letter or digit; delete those")
-    if kept is None or char is None or separators is None or fixed_length is None or as_string is None:
+    hide_first, hide_last = hides
+    if kept is None or hide_first is None or hide_last is None:
+        return None
+    if char is None or separators is None or fixed_length is None or as_string is None:
         return None
     return Partial(
         keep_first=kept[0],
         keep_last=kept[1],
+        hide_first=hide_first,
+        hide_last=hide_last,
         char=char,
         separators=separators,
         fixed_length=fixed_length,
@@ -220,7 +229,7 @@ MASKS: dict[str, tuple[Words, _Read]] = {
     "nullify": (_words("nullify", "whole"), _read_nullify),
     "drop": (_words("drop"), lambda _: Drop()),
     "partial": (
-        _words("partial", "keepFirst", "keepLast", "char", "separators", "fixedLength", "as"),
+        _words("partial", "keepFirst", "keepLast", "hideFirst", "hideLast", "char", "separators", "fixedLength", "as"),
         _read_partial,
     ),
     "truncate": (_words("truncate", "length", "as", required=("length",)), _read_truncate),

@@ -76,6 +76,8 @@ OF_ARGUMENT: dict[str, Schema] = {
     "as": _word(["string"], "Numbers are taken too, by their text, and become texts."),
     "keepFirst": _count(0, maskcall.KEEP_LIMIT),
     "keepLast": _count(0, maskcall.KEEP_LIMIT),
+    "hideFirst": _count(1, maskcall.KEEP_LIMIT),
+    "hideLast": _count(1, maskcall.KEEP_LIMIT),
     "whole": SWITCH,
     "text": _text(maxLength=1024),
     "number": NUMBER,

@@ -72,12 +72,13 @@ class Drop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partial:
-    """Keeps the first and last characters of a string and hides the others.
+    """Keeps the first and last characters of a string and hides the others, or the other way round.
 
     Characters are Unicode code points. A separator is kept where it stands and is not counted. A value
-    with no more than `keep_first + keep_last` countable characters is hidden whole.
+    with no more than `keep_first + keep_last` (or `hide_first + hide_last`) countable characters is hidden whole.
 
     Attributes:
+        hide_first: so many are hidden; so for `hide_last`. If any are, none are kept by number: all others are.
         char: one character that stands for each hidden one.
         separators: the characters that are kept; "" for none.
         fixed_length: so many of `char` stand for all that is hidden, whatever its length (and `keep_first + keep_last`
@@ -87,6 +88,8 @@ class Partial:
 
     keep_first: int = 0
     keep_last: int = 0
+    hide_first: int = 0
+    hide_last: int = 0
     char: str = "*"
     separators: str = SEPARATORS
     fixed_length: int = 0

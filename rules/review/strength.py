@@ -169,6 +169,17 @@ def hash_bits(mask: Hash) -> float:
     return length * _BITS[mask.encoding]
 
 
+def _hides_more(new: Partial, old: Partial) -> bool:
+    if _hides_ends(new) != _hides_ends(old):
+        return not _hides_ends(new) and new.keep_first + new.keep_last == 0
+    keeps = new.keep_first <= old.keep_first and new.keep_last <= old.keep_last
+    return keeps and new.hide_first >= old.hide_first and new.hide_last >= old.hide_last
+
+
+def _hides_ends(mask: Partial) -> bool:
+    return mask.hide_first + mask.hide_last > 0
+
+
 def _is_coarser_bucket(new: Bucket, old: Bucket) -> bool:
     if new.size % old.size or (new.start - old.start) % old.size:
         return False
@@ -201,7 +212,7 @@ ARGUMENTS: dict[type[Mask], dict[str, Holds]] = {
     Redact: {"text": ANY, "number": ANY, "boolean": ANY},
     Fixed: {"literal": ANY, "whole": STILL},
     Nullify: {"whole": STILL},
-    Partial: {**KEPT, "char": ANY, "fixed_length": STILL},
+    Partial: {**AS_STRING, "char": ANY, "fixed_length": STILL},
     Truncate: {"length": NO_MORE, **AS_STRING},
     Pattern: AS_STRING,
     Email: {"local": PARTS, "domain": PARTS},
@@ -225,6 +236,10 @@ ARGUMENTS: dict[type[Mask], dict[str, Holds]] = {
 
 # Where arguments count together: those that are settled so, and how.
 TOGETHER: dict[type[Mask], tuple[tuple[str, ...], Holds]] = {
+    Partial: (
+        ("keep_first", "keep_last", "hide_first", "hide_last"),
+        Holds(says="keeps none, or of the same two keeps no more or hides no less", test=_hides_more),
+    ),
     Hash: (
         ("encoding", "length"),
         Holds(says="no more bits", test=lambda new, old: hash_bits(new) <= hash_bits(old)),

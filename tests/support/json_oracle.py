@@ -295,7 +295,9 @@ def _hide(written: str, mask: Partial) -> str:
     pieces = _CHARACTER.findall(written)
     counted = [i for i, piece in enumerate(pieces) if json.loads(f'"{piece}"') not in set(mask.separators)]
     kept: set[int] = set()
-    if len(counted) > mask.keep_first + mask.keep_last:
+    if mask.hide_first + mask.hide_last:
+        kept = set(counted[mask.hide_first : max(0, len(counted) - mask.hide_last)])
+    elif len(counted) > mask.keep_first + mask.keep_last:
         kept = {*counted[: mask.keep_first], *counted[len(counted) - mask.keep_last :]}
     hidden = json.dumps(mask.char, ensure_ascii=False)[1:-1]
     if mask.fixed_length:

@@ -672,6 +672,19 @@ MASKS = {
     "partial char invisible": (with_mask('{partial: {char: ‸"\\u200b"}}'), "exactly one printable character"),
     "partial separators": (with_mask("{partial: {separators: ‸'-a'}}"), "none is a letter or digit"),
     "partial many separators": (with_mask("{partial: {separators: ‸'" + "-" * 33 + "'}}"), "longer than 32"),
+    "partial hides nothing": (with_mask("{partial: {hideFirst: ‸0}}"), "from 1 to 65535"),
+    "partial keeps and hides": (
+        with_mask("{partial: {hideFirst: 1, keepLast: ‸4}}"),
+        "`keepLast` does not go with `hideFirst` and `hideLast`",
+    ),
+    "partial hides a fixed length": (
+        with_mask("{partial: {hideLast: 1, fixedLength: ‸4}}"),
+        "`fixedLength` does not go with `hideFirst`",
+    ),
+    "partial that hides both ways": (
+        with_mask("{‸partial: {hideFirst: 1, char: '-'}}", "produce, fetch"),
+        "with a `char` that is a separator",
+    ),
     "partial as": (with_mask("{partial: {as: ‸text}}"), "unknown word for `as`"),
     "hash without key": (with_mask("{hash: ‸{length: 16}}"), "lacks `key`"),
     "hash bare": (with_mask("‸hash"), "lacks `key`"),

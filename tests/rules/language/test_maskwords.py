@@ -85,6 +85,7 @@ MASKS: dict[str, Mask] = {
     "{hash: {key: pii, encoding: crockford}}": Hash(subkey=subkey(""), encoding="crockford", length=52),
     "{redact: {number: -1.50, boolean: true}}": Redact(number=b"-1.50", boolean=b"true"),
     "{partial: {fixedLength: 8}}": Partial(fixed_length=8),
+    "{partial: {hideFirst: 4, hideLast: 2, char: X}}": Partial(hide_first=4, hide_last=2, char="X"),
     "{truncate: 4}": Truncate(length=4),
     "{truncate: {length: 0, as: string}}": Truncate(length=0, as_string=True),
     "pattern": Pattern(),

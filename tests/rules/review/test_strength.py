@@ -85,6 +85,9 @@ PAIRS = [
     ("{partial: {keepLast: 3}}", "{partial: {keepLast: 4}}"),
     ("{partial: {keepLast: 4, fixedLength: 3}}", "{partial: {keepLast: 4}}"),
     ("{partial: {keepLast: 4}}", "{partial: {keepLast: 4, as: string}}"),
+    ("{partial: {hideLast: 4}}", "{partial: {hideLast: 3}}"),
+    ("partial", "{partial: {hideLast: 3}}"),
+    ("{partial: {hideFirst: 1, hideLast: 4}}", "{partial: {hideLast: 4}}"),
     ("{truncate: 3}", "{truncate: 4}"),
     ("{email: {local: redact}}", "{email: {local: pattern}}"),
     ("{hash: {key: k, length: 16}}", "{hash: {key: k}}"),
@@ -123,6 +126,8 @@ INCOMPARABLE = [
     ("{hash: {key: k, domain: a}}", "{hash: {key: k, domain: b}}"),
     ("{hash: {key: k}}", "{token: {key: k}}"),
     ("{partial: {keepLast: 4}}", "{partial: {keepFirst: 4}}"),
+    ("{partial: {hideLast: 4}}", "{partial: {hideFirst: 4}}"),
+    ("{partial: {hideLast: 4}}", "{partial: {keepFirst: 4}}"),
     ("{partial: {separators: a}}".replace("a}", '"-"}'), "partial"),
     ("{round: 20}", "{round: 10}"),
     ("{bucket: {size: 15}}", "{bucket: {size: 10}}"),
@@ -143,6 +148,7 @@ def test_of_two_masks_none_is_known_to_be_stronger(one: str, other: str) -> None
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("{partial: {hideFirst: 4}}", "partial {hideFirst: 4}"),
         ("{partial: {keepLast: 4, as: string, char: X}}", "partial {keepLast: 4, as: string}"),
         ("{hash: {key: k, domain: secret, encoding: crockford, length: 20}}", "hash {encoding: crockford, length: 20}"),
         ("{fixed: secret}", "fixed"),
