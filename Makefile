@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYX := $(shell find protocol rules -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+PYX := $(shell find protocol proxy rules -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+PYX += $(wildcard $(patsubst %.pxd,%.py,$(filter proxy/%.pxd,$(PYX))))
 
 .PHONY: demo test test-kube chart check fuzz bench bench-smoke soak image lock clean build
 .DEFAULT_GOAL := help
@@ -65,4 +66,4 @@ lock: ## resolve requirements.lock anew from pyproject.toml
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find protocol rules \( -name '*.so' -o -name '*.c' \) -delete
+	find protocol proxy rules \( -name '*.so' -o -name '*.c' \) -delete

@@ -81,20 +81,10 @@ crc32c_prepare()
 CRC32C_IMPLEMENTATION = crc32c_implementation().decode("ascii")
 
 cdef enum:
-    LENGTH_AT = 8
-    LOG_OVERHEAD = 12  # before what the length counts
-    MAGIC_AT = 16
-    CRC_AT = 17
-    ATTRIBUTES_AT = 21
-    COUNT_AT = 57
-    HEADER_SIZE = 61
-    LENGTH_MIN = 49  # what the length counts in an empty batch
-    LENGTH_MIN_V0 = 14  # and in an empty message of magic 0
+    LENGTH_MIN_V0 = 14  # what the length counts in an empty message of magic 0
     LENGTH_MIN_V1 = 22
-    RECORD_SIZE_MIN = 7  # seven fields, a byte each
     CODEC_SNAPPY = 2
     CODEC_MAX = 4
-    CODEC_BITS = 7
 
 cdef dict FAULTS = {
     BAD_VARINT: "a variable-length number that is cut off or too long",
@@ -120,6 +110,11 @@ def crc32c(const uint8_t[::1] data not None, uint32_t value=0):
     with nogil:
         result = crc32c_extend(value, first_byte(data), data.shape[0])
     return result
+
+
+cdef uint32_t crc_of(const uint8_t *data, Py_ssize_t size) noexcept nogil:
+    """The CRC-32C of some bytes."""
+    return crc32c_extend(0, data, size)
 
 
 def crc32c_portable(const uint8_t[::1] data not None, uint32_t value=0):
@@ -221,7 +216,7 @@ cdef class BatchHeader:
     @property
     def control(self):
         """Holds markers of the broker (commit, abort) in place of records."""
-        return bool(self.attributes & 0x20)
+        return bool(self.attributes & CONTROL_BIT)
 
     @property
     def empty(self):
@@ -258,31 +253,18 @@ cdef BatchHeader load_header(const uint8_t *at):
     header.magic = <int8_t>at[MAGIC_AT]
     header.crc = load32(at + CRC_AT)
     header.attributes = <int16_t>(at[ATTRIBUTES_AT] << 8 | at[ATTRIBUTES_AT + 1])
-    header.last_offset_delta = <int32_t>load32(at + 23)
+    header.last_offset_delta = <int32_t>load32(at + LAST_OFFSET_DELTA_AT)
     header.base_timestamp = <int64_t>load64(at + 27)
     header.max_timestamp = <int64_t>load64(at + 35)
     header.producer_id = <int64_t>load64(at + 43)
     header.producer_epoch = <int16_t>(at[51] << 8 | at[52])
     header.base_sequence = <int32_t>load32(at + 53)
-    header.count = <int32_t>load32(at + 57)
+    header.count = <int32_t>load32(at + COUNT_AT)
     if header.magic != 2:
         raise UnsupportedMagic(f"a batch of magic {header.magic}")
     if header.length < LENGTH_MIN:
         raise ContradictoryRecords(f"a batch of magic 2 and length {header.length}")
     return header
-
-
-cdef struct Walk:
-    const uint8_t *section
-    int32_t size
-    int32_t count
-    int32_t last_offset_delta
-    bint dense_offsets
-    int32_t *keys  # out: two ints a record
-    int32_t *values
-    Headers headers  # out: only the count
-    int64_t most_headers  # out: of one record
-    int32_t index  # out: the record at fault
 
 
 cdef Fault walk_records(Walk *walk) noexcept nogil:

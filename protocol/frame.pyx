@@ -54,9 +54,6 @@ cdef inline int32_t read_int32(const unsigned char* p) noexcept nogil:
 cdef class ReadBuffers:
     """Read buffers that the connections of one event loop share: an idle connection holds none."""
 
-    cdef list _free
-    cdef int _kept
-
     def __init__(self, *, int kept=16):
         self._free = []
         self._kept = kept
@@ -75,18 +72,6 @@ cdef class ReadBuffers:
 @cython.final
 cdef class FrameAssembler:
     """The frames of one direction of one connection; see the module for the order of calls."""
-
-    cdef int32_t _limit
-    cdef ReadBuffers _buffers
-    cdef bytearray _buffer
-    cdef Py_ssize_t _passed    # of what was passed on and not taken yet, in the buffer: start; it ends at `_start`
-    cdef Py_ssize_t _start     # of what is unread in the buffer, the size of its first frame included
-    cdef Py_ssize_t _end
-    cdef Py_ssize_t _expected  # the size of the frame that is arriving; -1 if it is not known
-    cdef bytearray _frame      # a large frame, of which `_filled` bytes are there
-    cdef Py_ssize_t _filled
-    cdef Py_ssize_t _to_pass   # of a large frame that goes on while it arrives: what has not gone on, its size included
-    cdef Py_ssize_t _held_back # the end of it, which goes on last
 
     def __init__(self, *, int32_t limit_bytes, ReadBuffers buffers=None):
         self._limit = limit_bytes
@@ -128,7 +113,7 @@ cdef class FrameAssembler:
             raise BufferError("the read buffer is full of frames")
         return PyMemoryView_FromObject(self._buffer)[self._end :]
 
-    def received(self, Py_ssize_t count):
+    cpdef bint received(self, Py_ssize_t count):
         """Take note that the transport wrote this many bytes into the memory that it got last.
 
         False means that the frame that is arriving is a small one, and not whole yet: there is nothing to look at.
@@ -164,7 +149,7 @@ cdef class FrameAssembler:
         """Where the frame that was found ends."""
         return self._start + PREFIX + self._expected
 
-    def find(self):
+    cpdef bint find(self) except -1:
         """Whether the next frame lies whole in the read buffer; a large frame never does.
 
         Raises:
@@ -173,7 +158,7 @@ cdef class FrameAssembler:
         """
         return self.read_size() and self._expected <= self._end - self._start - PREFIX
 
-    def pass_on(self):
+    cpdef object pass_on(self):
         """Step over the frame that was found; it leaves with `take_passed`."""
         self._start += PREFIX + self._expected
         self._expected = -1
@@ -201,7 +186,7 @@ cdef class FrameAssembler:
         self._start += count
         self._to_pass -= count
 
-    def pass_received(self, Py_ssize_t count):
+    cpdef object pass_received(self, Py_ssize_t count):
         """`received`, `pass_arrived` and `take_passed` in one; None, and only the first of them, if the rest is near."""
         cdef Py_ssize_t end = self._end + count
         self._end = end
@@ -228,7 +213,7 @@ cdef class FrameAssembler:
         self._to_pass = self._held_back = 0
         self._expected = -1
 
-    def take_passed(self):
+    cpdef object take_passed(self):
         """All frames that were passed on since the last time, each with its size; None if none was.
 
         It is a view of the read buffer: call `part` once it is written if somebody still holds it, else `rest`.
@@ -239,7 +224,7 @@ cdef class FrameAssembler:
         self._passed = self._start
         return taken
 
-    def part(self):
+    cpdef object part(self):
         """Leave the read buffer to those who hold views of it; what is unread moves to another."""
         cdef bytearray held = self._buffer
         cdef Py_ssize_t left = self._end - self._start
@@ -250,14 +235,14 @@ cdef class FrameAssembler:
         self._passed = self._start = 0
         self._end = left
 
-    def rest(self):
+    cpdef object rest(self):
         """Give an empty read buffer back."""
         if self._buffer is not None and self._start == self._end and self._passed == self._start:
             self._buffers.give(self._buffer)
             self._buffer = None
             self._passed = self._start = self._end = 0
 
-    def next_frame(self):
+    cpdef object next_frame(self):
         """The next frame without its size, or None if it has not arrived whole; it belongs to the caller.
 
         Raises:

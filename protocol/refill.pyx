@@ -9,11 +9,11 @@ not know, and refuses nothing: the long way finds out.
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport INT32_MAX, int32_t
 from libc.stdlib cimport free
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 from wiremask.protocol.choices cimport COUNT, CONTENT, END, FIRST, KIND, TOPICS, VALUE, Choices, read_int32, topic_key
 from wiremask.protocol.walk cimport SMALL, Program, Walk
@@ -36,11 +36,6 @@ cdef class RecordsField:
         stop: where they end.
     """
 
-    cdef readonly object choice
-    cdef readonly Py_ssize_t start
-    cdef readonly Py_ssize_t stop
-    cdef Py_ssize_t _length_at
-
     def __init__(self):
         raise TypeError("found by a refill")
 
@@ -59,14 +54,6 @@ cdef class Refill:
         endpoints: an array of broker addresses, which must not be there; -1 if the message has none.
     """
 
-    cdef Program _program
-    cdef bytes _head
-    cdef bint _is_request
-    cdef int _topics, _name, _topic_id, _width, _partitions, _partition_width, _records, _number, _endpoints
-    cdef readonly int32_t correlation_id
-    cdef readonly int32_t number
-    cdef readonly Py_ssize_t grown_bytes
-
     def __init__(
         self, Program program not None, bytes head not None, *, bint is_request, int topics, int name, int topic_id,
         int width, int partitions, int partition_width, int records, int number=-1, int endpoints=-1,
@@ -84,7 +71,7 @@ cdef class Refill:
         self._number = number
         self._endpoints = endpoints
 
-    def find(self, frame not None, Choices choices not None):
+    cpdef list find(self, object frame, Choices choices):
         """The records fields of a frame (bytes or bytearray) that something happens to, in order; None if in doubt.
 
         If it is a list, `correlation_id` and `number` are those of the frame.
@@ -96,14 +83,10 @@ cdef class Refill:
         cdef Py_ssize_t body = correlation + 4 + head
         cdef int32_t small[SMALL]
         cdef Walk w
-        if type(frame) is bytes:
-            data = <const unsigned char*>PyBytes_AS_STRING(frame)
-            size = PyBytes_GET_SIZE(frame)
-        elif type(frame) is bytearray:
-            data = <const unsigned char*>PyByteArray_AS_STRING(frame)
-            size = PyByteArray_GET_SIZE(frame)
-        else:
-            raise TypeError("a frame is bytes or a bytearray")
+        if choices is None:
+            raise TypeError("without choices there is nothing to find")
+        data = <const unsigned char*>start_of(frame)
+        size = len(frame)
         if size < body or memcmp(data + correlation + 4, PyBytes_AS_STRING(self._head), head) != 0:
             return None
         self._program.run(&w, data + body, size - body, small)
@@ -147,7 +130,7 @@ cdef class Refill:
                 found.append(field)
         return found
 
-    def fill(self, frame not None, list fields not None, filled not None):
+    cpdef list fill(self, object frame, list fields, object filled):
         """The frame with other records, to be written: its size comes first.
 
         Args:
@@ -161,29 +144,89 @@ cdef class Refill:
             `grown_bytes` is what all new content has more than the old.
         """
         cdef RecordsField field
-        cdef Py_ssize_t at = 0, size, total = PREFIX
-        cdef list pieces = [b"\0\0\0\0"]
-        view = memoryview(frame)
+        cdef Py_ssize_t size, total = PREFIX + len(frame)
+        cdef list lengths = []
         self.grown_bytes = 0
         for field, content in zip(fields, filled, strict=True):
             if content is None:
+                lengths.append(None)
                 continue
             size = 0
             for piece in content:
                 size += size_of_piece(piece)
             length = encode_length(size, flexible=self._program.flexible)
-            pieces.append(kept(view[at : field._length_at]))
-            pieces.append(length)
-            pieces += content
-            total += field._length_at - at + len(length) + size
-            at = field.stop
+            lengths.append(length)
+            total += PyBytes_GET_SIZE(length) + size - (field.stop - field._length_at)
             self.grown_bytes += size - (field.stop - field.start)
-        pieces.append(kept(view[at:]))
-        total += len(view) - at
         if total - PREFIX > INT32_MAX:
             raise OverflowError("a frame beyond 2 GiB")
-        pieces[0] = (total - PREFIX).to_bytes(PREFIX, "big")
-        return pieces if total > JOINED else [b"".join(pieces)]
+        if total <= JOINED:
+            return [joined(frame, fields, filled, lengths, total)]
+        return in_pieces(frame, fields, filled, lengths, total)
+
+
+cdef bytes joined(object frame, list fields, object filled, list lengths, Py_ssize_t total):
+    """The frame anew, copied."""
+    cdef RecordsField field
+    cdef Py_ssize_t at = 0
+    cdef const char* data = start_of(frame)
+    cdef bytes whole = PyBytes_FromStringAndSize(NULL, total)
+    cdef char* out = PyBytes_AS_STRING(whole)
+    out = write_size(out, total - PREFIX)
+    for field, content, length in zip(fields, filled, lengths):
+        if content is None:
+            continue
+        memcpy(out, data + at, field._length_at - at)
+        out = put(out + field._length_at - at, length)
+        for piece in content:
+            out = put(out, piece)
+        at = field.stop
+    memcpy(out, data + at, len(frame) - at)
+    return whole
+
+
+cdef list in_pieces(object frame, list fields, object filled, list lengths, Py_ssize_t total):
+    """The frame anew, in pieces that are views where that saves a large copy."""
+    cdef RecordsField field
+    cdef Py_ssize_t at = 0
+    cdef bytes size = PyBytes_FromStringAndSize(NULL, PREFIX)
+    cdef list pieces = [size]
+    view = memoryview(frame)
+    write_size(PyBytes_AS_STRING(size), total - PREFIX)
+    for field, content, length in zip(fields, filled, lengths):
+        if content is None:
+            continue
+        pieces.append(kept(view[at : field._length_at]))
+        pieces.append(length)
+        pieces += content
+        at = field.stop
+    pieces.append(kept(view[at:]))
+    return pieces
+
+
+cdef const char* start_of(object frame) except NULL:
+    if type(frame) is bytes:
+        return PyBytes_AS_STRING(frame)
+    if type(frame) is bytearray:
+        return PyByteArray_AS_STRING(frame)
+    raise TypeError("a frame is bytes or a bytearray")
+
+
+cdef char* write_size(char* out, Py_ssize_t size) noexcept:
+    out[0] = <char>(size >> 24)
+    out[1] = <char>(size >> 16)
+    out[2] = <char>(size >> 8)
+    out[3] = <char>size
+    return out + PREFIX
+
+
+cdef char* put(char* out, object piece) except NULL:
+    cdef Py_buffer view
+    PyObject_GetBuffer(piece, &view, PyBUF_SIMPLE)
+    memcpy(out, view.buf, view.len)
+    out += view.len
+    PyBuffer_Release(&view)
+    return out
 
 
 cdef Py_ssize_t size_of_piece(object piece) except -1:

@@ -32,9 +32,9 @@ cdef bytes EMPTY = b"\0\0\0\0"
 cdef bytes COMPACT_EMPTY = b"\1"
 
 
-def kind_at(bytearray buffer not None, Py_ssize_t start, Py_ssize_t stop):
+cpdef int32_t kind_at(bytearray buffer, Py_ssize_t start, Py_ssize_t stop):
     """The api key and version of a request, as one number; -1 where there is none."""
-    if not 0 <= start <= stop - KIND <= PyByteArray_GET_SIZE(buffer) - KIND:
+    if buffer is None or not 0 <= start <= stop - KIND <= PyByteArray_GET_SIZE(buffer) - KIND:
         return -1
     return read_int32(<const unsigned char*>PyByteArray_AS_STRING(buffer) + start)
 
@@ -53,15 +53,6 @@ cdef class Skim:
         number: an integer that is wanted.
         endpoints: an array of broker addresses, which must not be there.
     """
-
-    cdef Program _program
-    cdef bytes _head
-    cdef bint _is_request
-    cdef int _topics, _name, _topic_id, _width, _partitions, _partition_limit, _partition_width, _number, _endpoints
-    cdef int _records
-    cdef int32_t _limit
-    cdef readonly int32_t correlation_id
-    cdef readonly int32_t number
 
     def __init__(
         self, Program program not None, bytes head not None, *, bint is_request, int topics=-1, int name=-1,
@@ -83,7 +74,7 @@ cdef class Skim:
         self._records = records
         self._limit = limit_bytes
 
-    def passes(self, bytearray buffer not None, Py_ssize_t start, Py_ssize_t stop, Choices choices=None):
+    cpdef bint passes(self, bytearray buffer, Py_ssize_t start, Py_ssize_t stop, Choices choices=None) except -1:
         """Whether the frame from `start` to `stop` may go on as it is.
 
         If so, `correlation_id` and `number` are those of the frame. Without `choices` topics do not matter.
@@ -95,7 +86,7 @@ cdef class Skim:
         cdef int32_t small[SMALL]
         cdef Walk w
         cdef bint passes
-        if not 0 <= start <= stop - body <= PyByteArray_GET_SIZE(buffer) - body:
+        if buffer is None or not 0 <= start <= stop - body <= PyByteArray_GET_SIZE(buffer) - body:
             return False
         frame = <const unsigned char*>PyByteArray_AS_STRING(buffer) + start
         if memcmp(frame + correlation + 4, PyBytes_AS_STRING(self._head), head) != 0:

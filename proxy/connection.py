@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from wiremask.protocol.errors import ProtocolError
 from wiremask.protocol.frame import frame_pieces
@@ -26,7 +26,7 @@ from wiremask.proxy.entrance import Entrance
 from wiremask.proxy.identity import Identity
 from wiremask.proxy.leg import CONNECTING, DRAINING, IN_FLIGHT, LOGIN, LOOKING_UP, WORKING, Frame, Leg
 from wiremask.proxy.log import logger
-from wiremask.proxy.masking import TooHeavy, Work
+from wiremask.proxy.masking import Allowance, TooHeavy, Work
 from wiremask.proxy.sasl.renewal import Renewal
 from wiremask.proxy.sasl.termination import ClientLogin, NoLogin
 from wiremask.proxy.session import Exchange, Session
@@ -88,12 +88,15 @@ class Connection:
             listener=listener.config.name,
             identity=identity,
             login=_login(listener.logins, identity, brokers_know_the_proxy=shared.upstream.login is not None),
+            most_in_flight=shared.limits.in_flight_requests,
         )
         self._log = _log.bind(session=self._session.number, listener=listener.config.name)
         self._loop = asyncio.get_running_loop()
         standing = shared.pipeline.standing(self._session, shared.rules)
         self._shortcut = shared.pipeline.shortcut(standing)
-        self._quick_way = shared.pipeline.quick_way(standing, work=partial(self._work, shared.limits.worker_bytes))
+        self._at_once = self._allowance(shared.limits.worker_bytes)
+        self._in_full = self._allowance(shared.limits.decompressed_bytes)
+        self._quick_way = shared.pipeline.quick_way(standing, may=self._at_once)
         self.came_from: str | None = None
         self._ended_by: str | None = None
         self._draining = False
@@ -101,9 +104,10 @@ class Connection:
         self._login_timer: asyncio.TimerHandle | None = None
         limit_bytes, budget, buffers = shared.limits.frame_bytes, shared.budget, shared.buffers
         self.client = Leg("client", self, budget, limit_bytes=limit_bytes, buffers=buffers)
+        self._shortcut.on_full = self._quick_way.on_full = partial(self.client.hold, IN_FLIGHT)
         self.client.on_connected = self._connected
         self.client.on_frame = self._request_arrived
-        self.client.may_pass = self._request_passes
+        self.client.may_pass = self._shortcut.request
         self.client.on_passed = lambda: None
         self.client.may_stream = self._shortcut.request_streams
         self.client.may_close = self._shortcut.close_request
@@ -176,7 +180,10 @@ class Connection:
 
     async def _connect(self) -> None:
         try:
-            reached = await self._shared.upstream.connect(self._node, self.broker)
+            reached = await self._shared.upstream.connect(
+                self._node,
+                cast("asyncio.BufferedProtocol", self.broker),  # compiled, and so without a base in Python
+            )
         except UpstreamUnavailable as error:
             self._log.error("upstream unavailable", node=self._node, error=str(error))
             self._end("upstream unavailable")
@@ -206,18 +213,13 @@ class Connection:
 
     # Client to broker.
 
-    def _request_passes(self, buffer: bytearray, start: int, stop: int) -> bool:
-        """The short way: the request goes on as it lies in the read buffer."""
-        if not self._shortcut.request(buffer, start, stop):
-            return False
-        if self._session.in_flight >= self._limits.in_flight_requests:
+    def _hold_if_full(self) -> None:
+        if self._session.is_full():
             self.client.hold(IN_FLIGHT)
-        return True
 
     def _request_streamed(self) -> None:
         """What was put off until the broker had the whole request."""
-        if self._session.in_flight >= self._limits.in_flight_requests:
-            self.client.hold(IN_FLIGHT)
+        self._hold_if_full()
         if self._draining:
             self.client.hold(DRAINING)
             self._loop.call_soon(self._settle)
@@ -225,13 +227,11 @@ class Connection:
     def _request_arrived(self, frame: Frame, claim: Claim | None) -> None:
         if self._ended_by is not None:
             return
-        if isinstance(frame, bytearray) and self._request_passes(frame, 0, len(frame)):  # a large one
+        if isinstance(frame, bytearray) and self._shortcut.request(frame, 0, len(frame)):  # a large one
             self.broker.write(frame_pieces(frame), claim)
             return
         if not self._shared.budget.is_over and (pieces := self._quick_way.request(frame)) is not None:
             self.broker.write(pieces, claim)
-            if self._session.in_flight >= self._limits.in_flight_requests:
-                self.client.hold(IN_FLIGHT)
             return
         self._work_request(frame, claim, self._shared.rules.current, looked_up=False)
 
@@ -264,8 +264,7 @@ class Connection:
             case Verify():
                 self.client.hold(WORKING)
                 self._shared.tasks.spawn(self._verify(step, claim), name="verify login")
-        if self._session.in_flight >= self._limits.in_flight_requests:
-            self.client.hold(IN_FLIGHT)
+        self._hold_if_full()
         if self._session.identity.awaits_broker:
             self.client.hold(LOGIN)
             if self._login_timer is None or self._login_timer.when() <= self._loop.time():  # a login that began late
@@ -358,7 +357,7 @@ class Connection:
         exchange.reply = step.pieces
         if exchange.is_lookup:
             self._release(exchange.claim)
-        elif not self._session.is_due:
+        elif not self._session.is_due():
             self._keep(exchange)
         if exchange.when_answered is not None:
             exchange.when_answered()
@@ -388,12 +387,12 @@ class Connection:
         self._delivered()
 
     def _response_passed(self) -> None:
-        if self._session.is_due or self.client.is_held or self.client.has_ended or self._draining:
+        if self._session.is_due() or self.client.is_held or self.client.has_ended or self._draining:
             self._deliver()
 
     def _delivered(self) -> None:
         """The client was told something; what waited for that goes on."""
-        if self._session.in_flight < self._limits.in_flight_requests:
+        if self._session.has_room():
             self.client.release(IN_FLIGHT)
         if not self._session.identity.awaits_broker:
             self.client.release(LOGIN)
@@ -425,16 +424,16 @@ class Connection:
         """Does one step at once, or on a worker thread if it is heavy or turns out to be."""
         if not is_heavy:
             try:
-                self._finish(partial(step, self._work(self._limits.worker_bytes)), then)
+                self._finish(partial(step, Work(self._at_once)), then)
             except TooHeavy:
                 is_heavy = True
         if is_heavy:
             self._on_worker(leg, step, then, claim, size)
 
-    def _work(self, limit_bytes: int) -> Work:
+    def _allowance(self, limit_bytes: int) -> Allowance:
         """What masking may take in an attempt; one with all the room that there is, is final."""
         most_bytes = self._limits.decompressed_bytes
-        return Work(
+        return Allowance(
             limit_bytes=min(limit_bytes, most_bytes),
             is_final=limit_bytes >= most_bytes,
             charge=partial(self._shared.budget.charge, owner=self, is_at_work=True),
@@ -461,7 +460,7 @@ class Connection:
     ) -> None:
         """Runs `step` on a worker thread in its turn; the leg is held meanwhile: its frames keep their order."""
         leg.hold(WORKING)
-        work = self._work(self._limits.decompressed_bytes)
+        work = Work(self._in_full)
 
         def begin() -> None:
             self._loop.run_in_executor(self._shared.workers, step, work).add_done_callback(finished)
@@ -516,9 +515,9 @@ class Connection:
             self._end("client closed")  # in the middle of a request
         elif broker.has_ended and broker.is_settled:
             self._end("broker closed")
-        elif client.has_ended and client.is_settled and (not client.is_open or not self._session.in_flight):
+        elif client.has_ended and client.is_settled and (not client.is_open or not self._session.in_flight()):
             self._end("client closed")
-        elif self._draining and client.is_settled and not self._session.in_flight:
+        elif self._draining and client.is_settled and not self._session.in_flight():
             self._end("drained")
 
     def drain(self) -> None:

@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """One socket of a connection: bytes to frames on the way in, back-pressure and memory on the way out.
 
 A leg that is *held* is not read. Reasons to hold are a set, so that two of them cannot release each other; frames that
@@ -45,7 +46,7 @@ LINGER_S = 5.0
 """How long a closed socket may take to send what was written before."""
 
 
-class Leg(asyncio.BufferedProtocol):
+class Leg:
     """The client's or the broker's socket."""
 
     transport: asyncio.Transport
@@ -63,7 +64,7 @@ class Leg(asyncio.BufferedProtocol):
 
     def __init__(self, peer: str, owner: Owner, budget: Budget, *, limit_bytes: int, buffers: ReadBuffers) -> None:
         self._assembler = FrameAssembler(limit_bytes=limit_bytes, buffers=buffers)
-        self.get_buffer = self._assembler.get_buffer  # type: ignore[method-assign, assignment] # where the next bytes go
+        self.get_buffer = self._assembler.get_buffer  # where the next bytes go
         self._peer = peer
         self._received = metrics.received_bytes.counts
         self._owner = owner

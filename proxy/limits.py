@@ -47,7 +47,7 @@ class LimitsConfig(Section):
     """Those of them that may come from one address, so that one client cannot take all."""
 
     in_flight_requests: int = Field(default=128, ge=1)
-    """Requests of one connection that wait for an answer; at the limit its socket is not read."""
+    """Requests of one connection that wait for an answer; with so many, it is not read until half are answered."""
 
     worker_bytes: int = Field(default=262_144, ge=0)
     """Frames of this size and batches that expand beyond it, alone or together (eight times it where all masks are the

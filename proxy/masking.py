@@ -10,14 +10,17 @@ seen, and the reader asks for it again. Old segments hold message sets, which ar
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wiremask.protocol.batch import Batch, BatchSpan, read_header, split_batches
 from wiremask.protocol.errors import DecompressedTooLarge, ErrorCode, InvalidRecords, RecordsError
 from wiremask.proxy import metrics
+from wiremask.proxy.plainmask import mask_plain
 from wiremask.proxy.tally import tell_masked, tell_observed
 from wiremask.rules.outcome import MaskedTooLarge, Reason
+from wiremask.rules.records.batch import RecordCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from wiremask.proxy.budget import Claim
     from wiremask.rules import Failure, TopicPlan
     from wiremask.rules.observers import Observation
-    from wiremask.rules.records.batch import PartName, RecordCounts, Records, RecordsOutcome
+    from wiremask.rules.records.batch import PartName, Records, RecordsOutcome
 
 BATCH_MAGIC = 2
 RATIO_FREE_BYTES = 8 << 20
@@ -81,13 +84,11 @@ class Outgrown(RecordsError):
     kafka_code = ErrorCode.MESSAGE_TOO_LARGE
 
 
-class Work:
-    """What masking one frame may take, and what it has come to.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What masking one frame may take in one attempt.
 
-    Counts are kept here and told to the metrics once, when the frame is done: work that a thread does over again is not
-    counted twice.
-
-    Args:
+    Attributes:
         limit_bytes: what one batch may expand to; if the attempt is not final, all batches together (`LIGHT` times as
             much where they are).
         is_final: whether a batch that expands beyond it is refused; otherwise `TooHeavy` asks for another attempt.
@@ -96,48 +97,35 @@ class Work:
         records: the most that a batch may have.
         headers: the most that one of its records may have, where a rule looks at them.
         output_bytes: what all records of the frame may be masked to.
+    """
+
+    limit_bytes: int
+    is_final: bool
+    charge: Callable[[int], Claim]
+    ratio: int = 1_000
+    records: int = 1_000_000
+    headers: int = 10_000
+    output_bytes: int = 2**31 - 1
+
+
+class Work:
+    """What masking one frame has come to in one attempt, and what it still may take.
+
+    Counts are kept here and told to the metrics once, when the frame is done: work that a thread does over again is not
+    counted twice.
 
     Attributes:
-        made_bytes: what they were masked to so far.
+        may: what the attempt may take.
+        made_bytes: what records were masked to so far.
         enough_bytes: a reader who has got so much asks again for what is left out; None if nothing may be.
     """
 
-    __slots__ = (
-        "_batches",
-        "_charge",
-        "_done",
-        "_expanded_bytes",
-        "_observed",
-        "enough_bytes",
-        "headers",
-        "is_final",
-        "limit_bytes",
-        "made_bytes",
-        "output_bytes",
-        "ratio",
-        "records",
-    )
+    __slots__ = ("_batches", "_done", "_expanded_bytes", "_observed", "enough_bytes", "made_bytes", "may")
 
-    def __init__(
-        self,
-        *,
-        limit_bytes: int,
-        is_final: bool,
-        charge: Callable[[int], Claim],
-        ratio: int = 1_000,
-        records: int = 1_000_000,
-        headers: int = 10_000,
-        output_bytes: int = 2**31 - 1,
-    ) -> None:
-        self.limit_bytes = limit_bytes
-        self.is_final = is_final
-        self.ratio = ratio
-        self.records = records
-        self.headers = headers
-        self.output_bytes = output_bytes
+    def __init__(self, may: Allowance) -> None:
+        self.may = may
         self.made_bytes = 0
         self.enough_bytes: int | None = None
-        self._charge = charge
         self._batches = 0
         self._expanded_bytes = 0
         self._done: list[tuple[TopicPlan, RecordCounts]] = []
@@ -145,7 +133,7 @@ class Work:
 
     def room_for(self, size: int) -> int:
         """What so many bytes may expand to: for what has expanded very far, its ratio decides."""
-        return min(self.limit_bytes, max(RATIO_FREE_BYTES, self.ratio * size))
+        return min(self.may.limit_bytes, max(RATIO_FREE_BYTES, self.may.ratio * size))
 
     def begin(self, batches: int) -> None:
         """Begins a field of so many batches.
@@ -154,12 +142,12 @@ class Work:
             TooHeavy: with those before, they are too many for here and now.
         """
         self._batches += batches
-        if self._batches > BATCHES_AT_ONCE and not self.is_final:
+        if self._batches > BATCHES_AT_ONCE and not self.may.is_final:
             raise TooHeavy
 
     def reserve(self, limit_bytes: int) -> Claim:
         """Takes account of what a batch may expand to, until the claim is released."""
-        return self._charge(limit_bytes)
+        return self.may.charge(limit_bytes)
 
     def expanded(self, count: int, reserved: Claim, plan: TopicPlan) -> None:
         """Takes account of what a batch did expand to.
@@ -168,7 +156,7 @@ class Work:
             TooHeavy: with those before, it is too much for here and now.
         """
         self._expanded_bytes += count
-        if self._expanded_bytes > self.limit_bytes * (LIGHT if plan.is_light else 1) and not self.is_final:
+        if self._expanded_bytes > self.may.limit_bytes * (LIGHT if plan.is_light else 1) and not self.may.is_final:
             raise TooHeavy
         reserved.resize(EXPANDED_TIMES * count)
 
@@ -179,17 +167,17 @@ class Work:
             Outgrown: with those before, it is more than a frame may be.
         """
         self.made_bytes += len(piece)
-        if self.made_bytes > self.output_bytes and self.enough_bytes is None:
-            raise Outgrown(f"masks made more than {self.output_bytes} bytes of a frame (limits.frameBytes)")
+        if self.made_bytes > self.may.output_bytes and self.enough_bytes is None:
+            raise Outgrown(f"masks made more than {self.may.output_bytes} bytes of a frame (limits.frameBytes)")
 
     @property
     def is_enough(self) -> bool:
         """Whether what is left of the frame is left out: masks have made enough of it."""
         return self.enough_bytes is not None and self.made_bytes > self.enough_bytes
 
-    def count(self, outcome: RecordsOutcome, plan: TopicPlan) -> None:
-        """Adds what became of one batch."""
-        self._done.append((plan, outcome.counts()))
+    def count(self, counts: RecordCounts, plan: TopicPlan) -> None:
+        """Adds what became of one batch, or of several."""
+        self._done.append((plan, counts))
 
     def observe(self, records: Records, plan: TopicPlan) -> None:
         """Adds what the rules would do to a batch that only observe."""
@@ -212,6 +200,8 @@ def mask_produced(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | 
         RecordsError: with the code that the partition is to be answered with.
         TooHeavy: see `Work`.
     """
+    if (plain := _mask_plain(records, plan, work)) is not None:
+        return plain.pieces
     spans = split_batches(records, partial_tail=False)
     if not spans:
         raise InvalidRecords("no record batch")
@@ -236,6 +226,8 @@ def mask_fetched(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | N
         RecordsError: with the code that the partition is to be answered with.
         TooHeavy: see `Work`.
     """
+    if work.enough_bytes is None and (plain := _mask_plain(records, plan, work)) is not None:
+        return plain.pieces
     spans = split_batches(records, partial_tail=True)
     work.begin(len(spans))
     pieces: Pieces = []
@@ -245,6 +237,30 @@ def mask_fetched(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | N
         pieces.append(piece)
         work.made(piece)
     return pieces if is_cut or work.is_enough or any(isinstance(piece, bytes) for piece in pieces) else None
+
+
+class _Plain(NamedTuple):
+    pieces: Pieces | None
+
+
+def _mask_plain(records: memoryview, plan: TopicPlan, work: Work) -> _Plain | None:
+    """The short form of all that is below, for plain batches; None where it must be gone through."""
+    if plan.kernel is None:
+        return None
+    masked = mask_plain(
+        records,
+        plan.kernel,
+        is_produced=plan.at == "produce",
+        records_limit=work.may.records,
+        limit_bytes=work.may.output_bytes,
+    )
+    if masked is None:
+        return None
+    content, batches, changed, unreadable, fields = masked
+    work.begin(batches)
+    work.count(RecordCounts(parts=[(changed, unreadable, fields)], failures=[]), plan)
+    work.made(records if content is None else content)
+    return _Plain(None if content is None else [content])
 
 
 def _fetched(
@@ -276,7 +292,7 @@ def _mask_batch(
             _check_headers(batch, work)
         return _mask(batch, original, plan, work, reserved)
     except DecompressedTooLarge:
-        if work.is_final or limit_bytes < work.limit_bytes:
+        if work.may.is_final or limit_bytes < work.may.limit_bytes:
             raise
         raise TooHeavy from None
     finally:
@@ -285,14 +301,16 @@ def _mask_batch(
 
 
 def _check_count(header: BatchHeader, work: Work) -> None:
-    if header.count > work.records:
-        raise TooManyRecords(f"a batch of {header.count} records, of which limits.recordsPerBatch takes {work.records}")
+    if header.count > work.may.records:
+        raise TooManyRecords(
+            f"a batch of {header.count} records, of which limits.recordsPerBatch takes {work.may.records}"
+        )
 
 
 def _check_headers(batch: Batch, work: Work) -> None:
-    if batch.most_headers > work.headers:
+    if batch.most_headers > work.may.headers:
         raise TooManyHeaders(
-            f"a record of {batch.most_headers} headers, of which limits.headersPerRecord takes {work.headers}"
+            f"a record of {batch.most_headers} headers, of which limits.headersPerRecord takes {work.may.headers}"
         )
     if batch.header_count > HEADERS_LIMIT:
         raise TooManyHeaders(f"a batch of {batch.header_count} headers, of which a rule takes {HEADERS_LIMIT}")
@@ -312,7 +330,7 @@ def _mask_sets(
             # A reader counts on each message of a set, so none is left out.
             yield _mask(read, records[start:end], plan.keeping, work, reserved if read.is_compressed else None)
         except DecompressedTooLarge:
-            if work.is_final or limit_bytes < work.limit_bytes:
+            if work.may.is_final or limit_bytes < work.may.limit_bytes:
                 raise
             raise TooHeavy from None
         finally:
@@ -327,13 +345,13 @@ def _mask(
     try:
         work.observe(batch, plan)
         outcome = plan.mask_records(batch)
-        work.count(outcome, plan)
+        work.count(outcome.counts(), plan)
         if outcome.is_unchanged:
             return original
         failures = outcome.failures
         if failures and plan.at == "produce":
             raise RecordsRefused(failures, plan)
-        most_bytes = work.limit_bytes if work.is_final and reserved is not None else work.output_bytes
+        most_bytes = work.may.limit_bytes if work.may.is_final and reserved is not None else work.may.output_bytes
         return _rebuild(batch, outcome, [failure.index for _, failure in failures], most_bytes)
     except MaskedTooLarge as error:
         raise DecompressedTooLarge(str(error)) from error

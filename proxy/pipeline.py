@@ -43,7 +43,7 @@ from wiremask.protocol.messages.topic import CreateTopicsResponse, DescribeTopic
 from wiremask.protocol.splice import size_of
 from wiremask.proxy.growth import leave_out_what_outgrew, tell_outgrown
 from wiremask.proxy.log import logger
-from wiremask.proxy.masking import Work, mask_fetched, mask_produced
+from wiremask.proxy.masking import Allowance, Work, mask_fetched, mask_produced
 from wiremask.proxy.quickway import QuickWay
 from wiremask.proxy.refusals import LoginUnfinished, RulesUnfit, TopicUnknown, code_for_reader, refusal, tell_refused
 from wiremask.proxy.session import Exchange, Pieces, Session
@@ -104,9 +104,9 @@ class Pipeline:
         """What decides for one connection which frames need none of this and go on as they are."""
         return Shortcut(standing, fetch_bytes=self._fetch_bytes)
 
-    def quick_way(self, standing: Standing, *, work: Callable[[], Work]) -> QuickWay:
+    def quick_way(self, standing: Standing, *, may: Allowance) -> QuickWay:
         """What masks for one connection the small frames that need nothing else."""
-        return QuickWay(standing, work=work, limit_bytes=self._limits.worker_bytes)
+        return QuickWay(standing, may=may, limit_bytes=self._limits.worker_bytes)
 
     # Out: client to broker.
 

@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """The quick way of a small frame that a rule masks: find the records, mask them, write the frame again around them.
 
 `shortcut` passes on what needs nothing; here are its neighbours, a Produce request and a Fetch response of topics whose
@@ -17,14 +18,14 @@ from wiremask.protocol import api as apis
 from wiremask.protocol.errors import ProtocolError
 from wiremask.protocol.messages.skims import refill_fetch_response, refill_produce_request
 from wiremask.proxy import metrics
-from wiremask.proxy.masking import LIGHT, TooHeavy, mask_fetched, mask_produced
+from wiremask.proxy.masking import LIGHT, TooHeavy, Work, mask_fetched, mask_produced
 from wiremask.proxy.session import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wiremask.protocol.refill import RecordsField, Refill
-    from wiremask.proxy import masking
+    from wiremask.proxy.masking import Allowance
     from wiremask.proxy.session import Pieces
     from wiremask.proxy.standing import Standing
     from wiremask.rules import Plan, TopicPlan
@@ -36,15 +37,20 @@ class QuickWay:
     """What of one connection is masked without the long way.
 
     Args:
-        work: makes what masking a frame may take.
+        may: what masking a frame may take.
         limit_bytes: frames of this size or more take the long way, which may use another thread; light ones from eight
             times this size on.
+
+    Attributes:
+        on_full: is called when as many requests are in flight as may be.
     """
 
-    def __init__(self, standing: Standing, *, work: Callable[[], masking.Work], limit_bytes: int) -> None:
+    on_full: Callable[[], None]
+
+    def __init__(self, standing: Standing, *, may: Allowance, limit_bytes: int) -> None:
         self._standing = standing
         self._session = standing.session
-        self._work = work
+        self._may = may
         self._limit_bytes = limit_bytes
         self._light_bytes = limit_bytes * LIGHT
         self._requests: dict[int, Refill] = {}
@@ -69,7 +75,7 @@ class QuickWay:
             return None
         if self._is_heavy(frame, fields):
             return None
-        work = self._work()
+        work = Work(self._may)
         filled = _fill(frame, fields, mask_produced, work)
         if filled is None:
             return None
@@ -79,13 +85,15 @@ class QuickWay:
             exchange = Exchange(apis.APIS[apis.PRODUCE], version, refill.correlation_id, self._standing.client_id)
             exchange.grown_bytes = refill.grown_bytes
             self._session.sent(exchange)
+            if self._session.is_full():
+                self.on_full()
         metrics.requests.counts["Produce"] += 1
         return pieces
 
     def response(self, frame: bytes | bytearray) -> Pieces | None:
         """A masked Fetch response as it goes to the client, its exchange over; None if it takes the long way."""
         session = self._session
-        exchange = session.next_to_leave
+        exchange = session.next_to_leave()
         if exchange is None or exchange.api.key != apis.FETCH or len(frame) >= self._light_bytes:
             return None
         plan = self._standing.renew()
@@ -99,7 +107,7 @@ class QuickWay:
             return None
         if self._is_heavy(frame, fields):
             return None
-        work = self._work()
+        work = Work(self._may)
         filled = _fill(frame, fields, mask_fetched, work)
         if filled is None:
             return None
@@ -128,9 +136,9 @@ class QuickWay:
 def _fill(
     frame: bytes | bytearray,
     fields: list[RecordsField],
-    mask: Callable[[memoryview, TopicPlan, masking.Work], masking.Pieces | None],
-    work: masking.Work,
-) -> list[masking.Pieces | None] | None:
+    mask: Callable[[memoryview, TopicPlan, Work], Pieces | None],
+    work: Work,
+) -> list[Pieces | None] | None:
     """The masked content of each field, None where it stays; None if one of them must take the long way."""
     view = memoryview(frame)
     try:

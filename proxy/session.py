@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """What one client connection is waiting for, in the orders that the protocol demands.
 
 A broker answers the requests of a connection in order, so its next frame belongs to the oldest request that was sent
@@ -10,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
@@ -50,7 +50,6 @@ class LoginHere(Protocol):
         """The answer to a SaslAuthenticate."""
 
 
-@dataclass(slots=True, eq=False)
 class Exchange:
     """One request and its answer.
 
@@ -67,41 +66,68 @@ class Exchange:
         own_answer: gets the broker's frame, of a request of the proxy's own that the pipeline does not know.
     """
 
-    api: Api
-    version: int
-    correlation_id: int
-    client_id: str | None = None
-    is_bare: bool = False
-    refusals: Sequence[PartitionRefusal] = ()
-    is_lookup: bool = False
-    grown_bytes: int = 0
-    max_bytes: int | None = None
-    reply: Pieces | None = None
-    claim: Claim | None = None
-    when_answered: Callable[[], None] | None = None
-    own_answer: Callable[[bytes | bytearray], None] | None = None
+    def __init__(
+        self,
+        api: Api,
+        version: int,
+        correlation_id: int,
+        client_id: str | None = None,
+        *,
+        is_bare: bool = False,
+        is_lookup: bool = False,
+        refusals: Sequence[PartitionRefusal] = (),
+        grown_bytes: int = 0,
+        max_bytes: int | None = None,
+        reply: Pieces | None = None,
+        own_answer: Callable[[bytes | bytearray], None] | None = None,
+    ) -> None:
+        self.api = api
+        self.version = version
+        self.correlation_id = correlation_id
+        self.client_id = client_id
+        self.is_bare = is_bare
+        self.is_lookup = is_lookup
+        self.refusals = refusals
+        self.grown_bytes = grown_bytes
+        self.max_bytes = max_bytes
+        self.reply = reply
+        self.own_answer = own_answer
+        self.claim: Claim | None = None
+        self.when_answered: Callable[[], None] | None = None
 
 
-@dataclass(slots=True, kw_only=True)
 class Session:
     """The state of one client connection: who it is, and its requests in flight.
 
     Attributes:
+        number: tells the sessions of a process apart.
         listener: the name of the listener that it came in by.
         login: where clients log in at the proxy, or not at all; None where their logins pass to the broker.
         client_id: what the client calls itself, in its latest request.
         broker_versions: what the broker said that it offers (api key -> highest version), once it was asked.
+
+    Args:
+        most_in_flight: so many requests are enough; the client is not read until half of them are answered.
     """
 
-    number: int = field(default_factory=lambda: next(_numbers))
-    listener: str | None = None
-    identity: Identity = field(default_factory=Identity)
-    login: LoginHere | None = None
-    client_id: str | None = None
-    broker_versions: dict[int, int] = field(default_factory=dict)
-    _planned: tuple[Plan, Client, ClientPlan] | None = None
-    _awaiting: deque[Exchange] = field(default_factory=deque)
-    _owed: deque[Exchange] = field(default_factory=deque)
+    def __init__(
+        self,
+        *,
+        listener: str | None = None,
+        identity: Identity | None = None,
+        login: LoginHere | None = None,
+        most_in_flight: int = 2**31 - 1,
+    ) -> None:
+        self.number = next(_numbers)
+        self.listener = listener
+        self.identity = identity or Identity()
+        self.login = login
+        self.client_id: str | None = None
+        self.broker_versions: dict[int, int] = {}
+        self._most_in_flight = most_in_flight
+        self._planned: tuple[Plan, Client, ClientPlan] | None = None
+        self._awaiting: deque[Exchange] = deque()
+        self._owed: deque[Exchange] = deque()
 
     def plan_for(self, plan: Plan, client_id: str | None) -> ClientPlan:
         """The rules for this client; made anew when the ruleset, its principal or its client id is another."""
@@ -118,10 +144,17 @@ class Session:
             planned = self._planned = (plan, client, plan.for_client(client))
         return planned[2]
 
-    @property
     def in_flight(self) -> int:
         """Requests that are not answered yet, by anybody."""
         return max(len(self._awaiting), len(self._owed))
+
+    def is_full(self) -> bool:
+        """Whether the client has to wait for answers."""
+        return self.in_flight() >= self._most_in_flight
+
+    def has_room(self) -> bool:
+        """Whether it need not any more: room for many requests, which then cost less than as many one by one."""
+        return self.in_flight() <= self._most_in_flight // 2
 
     def sent(self, exchange: Exchange) -> None:
         """Notes a request that went to the broker."""
@@ -129,7 +162,6 @@ class Session:
         if not exchange.is_lookup:
             self._owed.append(exchange)
 
-    @property
     def next_to_leave(self) -> Exchange | None:
         """The exchange that the broker's next frame belongs to, if that frame goes to the client, in its turn."""
         awaiting, owed = self._awaiting, self._owed
@@ -171,7 +203,6 @@ class Session:
         self._awaiting.clear()
         self._owed.clear()
 
-    @property
     def is_due(self) -> bool:
         """Whether a reply may leave now: what it waited for has been answered."""
         return bool(self._owed) and self._owed[0].reply is not None
@@ -179,6 +210,6 @@ class Session:
     def due(self) -> list[Exchange]:
         """Takes the exchanges whose replies may leave now, oldest first."""
         due = []
-        while self.is_due:
+        while self.is_due():
             due.append(self._owed.popleft())
         return due

@@ -1,3 +1,4 @@
+# cython: language_level=3, annotation_typing=False
 """The short way of a frame: what needs nothing goes on as it lies in the read buffer.
 
 Most frames are of topics that no rule touches. `protocol.skim` walks such a Produce or Fetch where it lies, strictly,
@@ -31,6 +32,8 @@ from wiremask.proxy import metrics
 from wiremask.proxy.session import Exchange
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wiremask.proxy.standing import Standing
     from wiremask.rules import Direction, Plan
 
@@ -44,14 +47,13 @@ _KINDS: Final = frozenset(
 class _Way:
     """How requests of one api and version are skimmed, and what their exchanges have in common."""
 
-    __slots__ = ("api", "choices", "client_id", "skim", "version")
-
     def __init__(self, api: apis.Api, version: int, client_id: str | None, skim: Skim, choices: Choices | None) -> None:
         self.api = api
         self.version = version
         self.client_id = client_id
         self.skim = skim
         self.choices = choices
+        self.is_fetch = api.key == apis.FETCH
 
 
 class RulesChanged(ProtocolError):
@@ -63,7 +65,10 @@ class Shortcut:
 
     Attributes:
         is_over: nothing may any more; the connection has ended.
+        on_full: is called when as many requests are in flight as may be.
     """
+
+    on_full: Callable[[], None]
 
     def __init__(self, standing: Standing, *, fetch_bytes: int) -> None:
         self.is_over = False
@@ -90,10 +95,9 @@ class Shortcut:
         if not skim.passes(buffer, start, stop, way.choices):
             self._standing.notice_client()
             return False
-        if way.api.key == apis.FETCH:
-            self._begin(way, max_bytes=skim.number)
-        else:
-            self._begin(way)
+        self._begin(way, skim.number if way.is_fetch else None)
+        if self._session.is_full():
+            self.on_full()
         return True
 
     def request_streams(self, buffer: bytearray, start: int, stop: int, size: int) -> Passage | None:
@@ -110,7 +114,7 @@ class Shortcut:
         passage = way.skim.opens(buffer, start, stop, size, way.choices)
         if passage is not None:
             self._streamed_by["produce"] = plan, way.client_id
-            self._begin(way)
+            self._begin(way, None)
         return passage
 
     def close_request(self, passage: Passage, buffer: bytearray, start: int) -> None:
@@ -153,13 +157,13 @@ class Shortcut:
             RulesChanged: by the rules that are current now, its records should have been masked.
         """
         self._close(passage, buffer, start, "fetch")
-        exchange = self._session.next_to_leave
+        exchange = self._session.next_to_leave()
         assert exchange is not None
         self._session.left(exchange)
 
     def _leaving(self) -> tuple[Exchange, tuple[Skim, Choices | None], Plan] | None:
         """What the broker's next frame answers, and how it is skimmed; None where it takes the long way."""
-        exchange = self._session.next_to_leave
+        exchange = self._session.next_to_leave()
         if self.is_over or exchange is None or exchange.refusals or exchange.grown_bytes > 0:
             return None
         plan = self._standing.renew()
@@ -182,7 +186,7 @@ class Shortcut:
         if acts and not passage.is_clear(self._standing.choices_of(client_id, at, plan)):
             raise RulesChanged("a rule for this topic was applied while a frame passed; it is not sent whole")
 
-    def _begin(self, way: _Way, *, max_bytes: int | None = None) -> None:
+    def _begin(self, way: _Way, max_bytes: int | None) -> None:
         """Notes the request that goes on; a Produce without acks has no answer."""
         skim = way.skim
         if max_bytes is not None or skim.number:

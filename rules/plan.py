@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from wiremask.rules.errors import RulesClash
-from wiremask.rules.kernel.jsonmask import OUTPUT_LIMIT_BYTES
+from wiremask.rules.kernel.jsonmask import OUTPUT_LIMIT_BYTES, JsonMasker
 from wiremask.rules.model.condition import NOBODY, Client
 from wiremask.rules.model.markers import Markers
 from wiremask.rules.model.traits import acts_in_kernel, binds_topic
@@ -55,6 +55,7 @@ class TopicPlan:
         rules: the rules that act, in order of precedence. An outcome counts by, and a failure names, the position here.
         at: the direction.
         observers: the rules among them that only observe, ready to.
+        kernel: what masks the records, if that is the JSON kernel alone: no mask is called, no other part is looked at.
         is_light: the kernel does all of it by itself, many times faster than what else there is.
         masks_headers: whether any rule looks at headers.
     """
@@ -69,6 +70,7 @@ class TopicPlan:
         "_values",
         "at",
         "is_light",
+        "kernel",
         "masks_headers",
         "observers",
         "rules",
@@ -122,11 +124,18 @@ class TopicPlan:
             for position, rule in enumerate(self.rules)
             if rule.observes
         )
+        self.kernel = self._kernel()
         self.is_light = (
             not self.observers
             and self._headers is None
             and all(acts_in_kernel(mask) for rule in self.rules for mask in rule.masks)
         )
+
+    def _kernel(self) -> JsonMasker | None:
+        if self._keys is not None or self.masks_headers or self.observers or self._tests.count:
+            return None
+        values = self._values
+        return values if isinstance(values, JsonMasker) and values.runs_alone else None
 
     @property
     def keeping(self) -> TopicPlan:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+CODE = ("protocol", "proxy", "rules")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,9 @@ def test_the_wheel_has_one_top_level_and_everything_that_it_needs(built: Path) -
     compiled = {name.split("/")[-1].split(".")[0] for name in names if name.endswith(".so")}
 
     assert {name for name in top if not name.endswith(".dist-info")} == {"wiremask"}
-    assert compiled == {path.stem for folder in ("protocol", "rules") for path in (ROOT / folder).rglob("*.pyx")}
+    assert compiled == {path.stem for folder in CODE for path in (ROOT / folder).rglob("*.pyx")} | {
+        path.stem for path in (ROOT / "proxy").rglob("*.pxd")
+    }
     assert "wiremask/py.typed" in names
     assert "wiremask/protocol/messages/schemas/ApiVersionsRequest.json" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -1,5 +1,6 @@
 from array import array
 from collections.abc import Sequence
+from typing import final
 
 from typing_extensions import Buffer
 
@@ -12,6 +13,11 @@ from wiremask.rules.outcome import Outcome as Outcome
 from wiremask.rules.outcome import Reason as Reason
 
 OUTPUT_LIMIT_BYTES: int
+
+@final
+class MaskRun:
+    @property
+    def masked(self) -> array[int]: ...
 
 class JsonMasker:
     def __init__(
@@ -26,6 +32,10 @@ class JsonMasker:
         topic: str = "",
         conditions: int = 0,
     ) -> None: ...
+    @property
+    def runs_alone(self) -> bool: ...
+    def take_run(self) -> MaskRun: ...
+    def give_run(self, run: MaskRun) -> None: ...
     def leaves(self, buffer: Buffer, values: array[int]) -> list[tuple[int, str]]: ...
     def mask(
         self,

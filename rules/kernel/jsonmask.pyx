@@ -42,6 +42,7 @@ from wiremask.rules.kernel.json_kernel cimport (
     job_t,
     leaf_t,
     mask_batch,
+    program_t,
     read_number,
     reserve,
     sha256_choose,
@@ -68,6 +69,11 @@ cdef tuple FAULTS = (
 )
 sha256_choose(False)
 cdef array INTS = new_array("i")
+cdef array LONGS = new_array("q")
+cdef arena_t spare  # memory for the output of the next run, whichever masker's it is; the lock of the interpreter guards it
+cdef enum:
+    RUNS = 4  # that a masker keeps: one for each thread that may want one
+    SPARE_ROOM = 2 << 20  # bytes
 OUTPUT_LIMIT_BYTES = 0x7FFFFFFF
 
 
@@ -96,6 +102,7 @@ cdef class JsonMasker:
 
     cdef Program program
     cdef size_t output_limit
+    cdef list _runs
 
     def __init__(
         self,
@@ -120,9 +127,27 @@ cdef class JsonMasker:
         if not all(selection.when is None or 0 <= selection.when < conditions for selection in selections):
             raise ValueError("a selection asks for no condition that there is")
         self.output_limit = output_limit_bytes
+        self._runs = []
         self.program = build_program(
             build(weave(selections)), rules, conditions, depth_limit, on_unreadable == "redact", marker, topic
         )
+
+    @property
+    def runs_alone(self):
+        """Whether the kernel does all of it: no mask is called, and nothing is asked of the rest of a record."""
+        return not self.program.collected and not self.program.tables.conditions
+
+    def take_run(self):
+        """What masks without an object a batch; only if `runs_alone`. Whoever takes it gives it back."""
+        cdef MaskRun run = self._runs.pop() if self._runs else make_run(self)
+        run.take_output()
+        return run
+
+    def give_run(self, MaskRun run not None):
+        """Takes a run back, and keeps it for the next who wants one."""
+        run.give_output()
+        if run._masker is self and len(self._runs) < RUNS:
+            self._runs.append(run)
 
     def mask(self, buffer, values, bytes conditions=b"", bytearray findings=None):
         """Masks the values of a batch. The GIL is released meanwhile, so nothing may write to the buffer.
@@ -184,25 +209,14 @@ cdef class JsonMasker:
         cdef size_t hint = check_values(values, count, size)
         cdef array spans = clone(INTS, 2 * count, False)
         cdef array masked = new_array("q", bytes(8 * self.program.tables.rules))
-        memset(&walk, 0, sizeof(walk))
-        walk.program = &self.program.tables
+        begin_walk(&walk, &self.program.tables)
         walk.masked = <int64_t*>masked.data.as_longlongs
-        walk.marker = -1
         if findings is not None:
             walk.findings = <uint8_t*>PyByteArray_AS_STRING(findings)
         # Most masks keep or shrink a value. A first guess that is too large costs only address space.
         set_up(&walk.output, grow_bytes, min(hint + hint // 8 + 64, self.output_limit), self.output_limit)
-        set_up(&walk.inputs, grow_by_realloc, 4096, 0xFFFFFFFF)
-        set_up(&walk.jobs, grow_by_realloc, 128 * sizeof(job_t), 0xFFFFFFFF)
-        set_up(&walk.tallies, grow_by_realloc, 64 * sizeof(tally_t), 0xFFFFFFFF)
-        set_up(&walk.lengths, grow_by_realloc, 64 * sizeof(int64_t), 0xFFFFFFFF)
-        set_up(&walk.failures, grow_by_realloc, 16 * sizeof(failure_t), 0xFFFFFFFF)
         try:
-            walk.frames = <frame_t*>allocate(self.program.tables.depth_limit + 1, sizeof(frame_t))
-            walk.name = <uint8_t*>allocate(self.program.tables.name_limit, 1)
-            walk.folded = <uint8_t*>allocate(self.program.tables.fold_limit, 1)
-            walk.pending = <int64_t*>allocate(self.program.tables.rules, sizeof(int64_t))
-            walk.touched = <uint32_t*>allocate(self.program.tables.rules, sizeof(uint32_t))
+            allocate_for(&walk)
             suspects = self._find_suspects(text, size, values, count)
             walk.suspects = <const uint8_t*>PyBytes_AS_STRING(suspects)
             with nogil:
@@ -229,17 +243,7 @@ cdef class JsonMasker:
             )
         finally:
             Py_XDECREF(<PyObject*>walk.output.owner)
-            free(walk.inputs.data)
-            free(walk.jobs.data)
-            free(walk.tallies.data)
-            free(walk.failures.data)
-            free(walk.lengths.data)
-            free(walk.finds.items)
-            free(walk.frames)
-            free(walk.name)
-            free(walk.folded)
-            free(walk.pending)
-            free(walk.touched)
+            end_walk(&walk)
 
     cdef bytes _find_suspects(self, const uint8_t* text, Py_ssize_t size, const int32_t* values, Py_ssize_t count):
         """For each value whether a pattern of the ruleset may match in it; nothing if there are no patterns."""
@@ -473,6 +477,42 @@ cdef size_t check_values(const int32_t* values, Py_ssize_t count, Py_ssize_t siz
     return total
 
 
+cdef void begin_walk(walk_t* walk, const program_t* program):
+    """Sets a walk up, save its memory (`allocate_for`) and where its output goes; `end_walk` in any case."""
+    memset(walk, 0, sizeof(walk_t))
+    walk.program = program
+    walk.marker = -1
+    set_up(&walk.inputs, grow_by_realloc, 4096, 0xFFFFFFFF)
+    set_up(&walk.jobs, grow_by_realloc, 128 * sizeof(job_t), 0xFFFFFFFF)
+    set_up(&walk.tallies, grow_by_realloc, 64 * sizeof(tally_t), 0xFFFFFFFF)
+    set_up(&walk.lengths, grow_by_realloc, 64 * sizeof(int64_t), 0xFFFFFFFF)
+    set_up(&walk.failures, grow_by_realloc, 16 * sizeof(failure_t), 0xFFFFFFFF)
+
+
+cdef int allocate_for(walk_t* walk) except -1:
+    walk.frames = <frame_t*>allocate(walk.program.depth_limit + 1, sizeof(frame_t))
+    walk.name = <uint8_t*>allocate(walk.program.name_limit, 1)
+    walk.folded = <uint8_t*>allocate(walk.program.fold_limit, 1)
+    walk.pending = <int64_t*>allocate(walk.program.rules, sizeof(int64_t))
+    walk.touched = <uint32_t*>allocate(walk.program.rules, sizeof(uint32_t))
+    return 0
+
+
+cdef void end_walk(walk_t* walk) noexcept:
+    """Frees all that a walk has of its own, its output aside."""
+    free(walk.inputs.data)
+    free(walk.jobs.data)
+    free(walk.tallies.data)
+    free(walk.failures.data)
+    free(walk.lengths.data)
+    free(walk.finds.items)
+    free(walk.frames)
+    free(walk.name)
+    free(walk.folded)
+    free(walk.pending)
+    free(walk.touched)
+
+
 cdef void set_up(arena_t* arena, int (*grow)(arena_t*, size_t) noexcept nogil, size_t hint, size_t limit):
     arena.grow = grow
     arena.hint = hint
@@ -547,6 +587,88 @@ cdef size_t take_back(walk_t* walk, uint32_t value, size_t at):
 
 def by_index(failure):
     return failure.index
+
+
+cdef class MaskRun:
+    """Masks batches one after another, without an object for any of them: see JsonMasker.take_run. One thread at a time.
+
+    `begin`, then `mask` for each batch. The spans that `mask` writes, in the form of Outcome.spans, are places in `output`,
+    which is good until the next `begin`; `changed` counts from there on, and so do `masked` and `unreadable`.
+    """
+
+    def __cinit__(self):
+        self._walk = NULL
+
+    def __dealloc__(self):
+        cdef walk_t* walk = <walk_t*>self._walk
+        if walk != NULL:
+            free(walk.output.data)
+            end_walk(walk)
+            free(walk)
+
+    cdef int begin(self) except -1:
+        cdef walk_t* walk = <walk_t*>self._walk
+        self.masked = clone(LONGS, walk.program.rules, True)
+        walk.masked = <int64_t*>self.masked.data.as_longlongs
+        walk.output.length = 0
+        walk.marker = -1
+        walk.changed = 0
+        walk.unreadable = 0
+        return 0
+
+    cdef bint mask(self, const uint8_t* text, const int32_t* values, Py_ssize_t count, int32_t* spans) noexcept nogil:
+        """False where the batch must be masked by `JsonMasker.mask`: a value is refused, or there is too much of it.
+
+        The values lie inside `text`.
+        """
+        cdef walk_t* walk = <walk_t*>self._walk
+        if mask_batch(walk, text, values, NULL, count, spans) != FAULT_NONE:
+            walk.failures.length = 0
+            return False
+        if walk.failures.length:
+            walk.failures.length = 0
+            return False
+        return True
+
+    cdef int64_t changed(self) noexcept nogil:
+        return (<walk_t*>self._walk).changed
+
+    cdef int64_t unreadable(self) noexcept nogil:
+        return (<walk_t*>self._walk).unreadable
+
+    cdef const uint8_t* output(self) noexcept nogil:
+        return (<walk_t*>self._walk).output.data
+
+    cdef Py_ssize_t output_size(self) noexcept nogil:
+        return (<walk_t*>self._walk).output.length
+
+    cdef void take_output(self) noexcept:
+        cdef walk_t* walk = <walk_t*>self._walk
+        walk.output.data = spare.data
+        walk.output.room = spare.room
+        spare.data = NULL
+        spare.room = 0
+
+    cdef void give_output(self) noexcept:
+        cdef walk_t* walk = <walk_t*>self._walk
+        if spare.data == NULL and walk.output.room <= SPARE_ROOM:
+            spare.data = walk.output.data
+            spare.room = walk.output.room
+        else:
+            free(walk.output.data)
+        walk.output.data = NULL
+        walk.output.room = walk.output.length = 0
+
+
+cdef MaskRun make_run(JsonMasker masker):
+    cdef MaskRun run = MaskRun.__new__(MaskRun)
+    cdef walk_t* walk = <walk_t*>allocate(1, sizeof(walk_t))
+    begin_walk(walk, &masker.program.tables)
+    run._walk = walk
+    run._masker = masker
+    set_up(&walk.output, grow_by_realloc, 16384, masker.output_limit)
+    allocate_for(walk)
+    return run
 
 
 cdef tuple read_failures(walk_t* walk):

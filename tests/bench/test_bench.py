@@ -40,7 +40,7 @@ from support.ways import Owner
 from wiremask.protocol.batch import Batch
 from wiremask.protocol.compression import Codec
 from wiremask.proxy.budget import Budget
-from wiremask.proxy.masking import Work, mask_produced
+from wiremask.proxy.masking import Allowance, Work, mask_produced
 from wiremask.rules.detect.detectors import DETECTORS
 
 RELAY = Path(kernel.__file__).with_name("relay.py")
@@ -76,7 +76,7 @@ def test_all_four_fields_are_masked_and_no_others() -> None:
 def test_our_side_gives_the_bytes_that_the_proxy_would_send(count: int) -> None:
     original, plan = kernel.build_batch(records.values(count)), kernel.compile_plan()
     budget = Budget(1 << 30)
-    work = Work(limit_bytes=1 << 30, is_final=True, charge=lambda size: budget.charge(size, Owner()))
+    work = Work(Allowance(limit_bytes=1 << 30, is_final=True, charge=lambda size: budget.charge(size, Owner())))
 
     ours = kernel.mask_by_kernel(plan, original)
 

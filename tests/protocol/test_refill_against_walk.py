@@ -95,13 +95,13 @@ def test_a_fetched_response_that_lies_leaves_as_by_the_long_way_or_takes_it(vers
         before = counted()
         pieces = ways.quick.response(lie)
         if pieces is None:
-            assert ways.session.next_to_leave is exchange
+            assert ways.session.next_to_leave() is exchange
             assert not more(before)
             ways.session.forget()
             continue
         answered += 1
         counts, before = more(before), counted()
-        assert ways.session.in_flight == 0
+        assert ways.session.in_flight() == 0
         assert join(list(pieces)) == ways.long_response(exchange, lie)
         assert counts == more(before)
 

@@ -501,10 +501,27 @@ async def test_at_most_so_many_requests_wait_for_an_answer() -> None:
         asked = [await stage.broker.asked() for _ in range(4)]
         hears_nothing = await stage.broker.hears_nothing()
         await stage.broker.answer(asked[0], b"groups")
-        fifth = await stage.broker.asked()
+        hears_nothing_yet = await stage.broker.hears_nothing()
+        await stage.broker.answer(asked[1], b"groups")
+        next_two = [await stage.broker.asked() for _ in range(2)]
 
         assert hears_nothing
-        assert fifth.header.correlation_id == 4
+        assert hears_nothing_yet
+        assert [one.header.correlation_id for one in next_two] == [4, 5]
+
+
+async def test_where_one_request_may_wait_each_answer_lets_the_next_one_through() -> None:
+    async with proxied(in_flight_requests=1) as stage:
+        client = await stage.connect()
+
+        await client.send(b"".join(numbered(plain_frame(LIST_GROUPS, 2), number) for number in range(3)))
+        told = []
+        for _ in range(3):
+            asked = await stage.broker.asked()
+            await stage.broker.answer(asked, b"groups")
+            told.append(asked.header.correlation_id)
+
+        assert told == [0, 1, 2]
 
 
 async def test_more_connections_than_the_limit_are_closed() -> None:

@@ -13,7 +13,7 @@ from wiremask.protocol.batch import Batch, read_header, split_batches
 from wiremask.protocol.errors import ErrorCode, InvalidRecords
 from wiremask.proxy import masking, metrics
 from wiremask.proxy.budget import Budget, Claim
-from wiremask.proxy.masking import Pieces, RecordsRefused, Work, mask_fetched, mask_produced
+from wiremask.proxy.masking import Allowance, Pieces, RecordsRefused, Work, mask_fetched, mask_produced
 from wiremask.rules import Direction, TopicPlan, compile_ruleset
 
 START = "apiVersion: wiremask.dev/v1\nkind: RuleSet\nmetadata: {name: t}\nrules:\n"
@@ -70,8 +70,9 @@ def batch(rows: list[Row], codec: int = 0) -> bytes:
     return bytes(builder.build())
 
 
-def work() -> Work:
-    return Work(limit_bytes=1 << 20, is_final=True, charge=partial(Budget(1 << 24).charge, owner=Nobody()))
+def work(*, output_bytes: int = 1 << 30) -> Work:
+    charge = partial(Budget(1 << 24).charge, owner=Nobody())
+    return Work(Allowance(limit_bytes=1 << 20, is_final=True, charge=charge, output_bytes=output_bytes))
 
 
 def rows_of(pieces: Pieces | None) -> list[Row]:
@@ -214,8 +215,7 @@ ONE_MASKED = len(ONE) + len("twelve-times") - 1
 
 @pytest.mark.parametrize(("room", "is_refused"), [(3 * ONE_MASKED, False), (3 * ONE_MASKED - 1, True)])
 def test_masks_make_no_more_of_a_produced_frame_than_a_frame_may_be(room: int, is_refused: bool) -> None:
-    plan, records, attempt = compiled(GROWING, "produce"), memoryview(ONE * 2), work()
-    attempt.output_bytes = room
+    plan, records, attempt = compiled(GROWING, "produce"), memoryview(ONE * 2), work(output_bytes=room)
 
     first = mask_produced(memoryview(ONE), plan, attempt)
     try:
@@ -251,7 +251,7 @@ def test_a_batch_is_counted_with_what_it_may_expand_to_before_it_expands() -> No
         seen.append(count)
         return budget.charge(count, Nobody())
 
-    attempt = Work(limit_bytes=1 << 20, is_final=True, charge=charge)
+    attempt = Work(Allowance(limit_bytes=1 << 20, is_final=True, charge=charge))
 
     mask_produced(memoryview(batch(ROWS[:2], codec=1)), compiled(ALL_PARTS, "produce"), attempt)
 

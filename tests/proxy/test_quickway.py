@@ -57,7 +57,7 @@ def test_a_produce_leaves_as_by_the_long_way_or_takes_it(
     long_way = ways.long_request(frame)
     if named != "clear" and any(value == b"{" for one in values for value in one):
         assert pieces is None
-        assert ways.session.in_flight == 0
+        assert ways.session.in_flight() == 0
     else:
         assert pieces is not None
         assert long_way is not None
@@ -88,7 +88,7 @@ def test_a_fetched_response_leaves_as_by_the_long_way(
 
     assert pieces is not None
     assert b"".join(pieces) == ways.long_response(exchange, frame)
-    assert ways.session.in_flight == 0
+    assert ways.session.in_flight() == 0
 
 
 @pytest.mark.parametrize("wrong", [b"\xff", b"{", b'{"a":"\\ud800"}'])
@@ -144,7 +144,7 @@ def test_what_needs_more_takes_the_long_way(case: Callable[[Ways], bytes]) -> No
     pieces = ways.quick.request(frame)
 
     assert pieces is None
-    assert ways.session.in_flight == 0
+    assert ways.session.in_flight() == 0
     assert ways.budget.taken_bytes == 0
 
 
@@ -173,7 +173,7 @@ def test_a_response_that_outgrew_its_reader_takes_the_long_way(shift: int) -> No
     pieces = ways.quick.response(frame)
 
     assert (pieces is None) == (shift < 0)
-    assert ways.session.in_flight == int(shift < 0)
+    assert ways.session.in_flight() == int(shift < 0)
 
 
 def test_an_answer_out_of_turn_takes_the_long_way() -> None:

@@ -16,7 +16,7 @@ from support.scripted import HEAD, Rules, fetched, produced, proxied, rules_text
 from support.ways import Owner, Ways, asked, counted, more, response, told
 from wiremask.protocol.errors import ErrorCode
 from wiremask.proxy.budget import Budget
-from wiremask.proxy.masking import BATCHES_AT_ONCE, TooHeavy, Work, mask_produced
+from wiremask.proxy.masking import BATCHES_AT_ONCE, Allowance, TooHeavy, Work, mask_produced
 
 SECRET = b'{"ssn":"123-45-6789"}'
 SSN = b"123-45-6789"
@@ -82,7 +82,9 @@ def test_many_batches_that_are_small_by_themselves_do_not_keep_others_waiting(
     budget = Budget(1 << 30)
 
     def work(*, is_final: bool) -> Work:
-        return Work(limit_bytes=65_536, is_final=is_final, charge=lambda count: budget.charge(count, Owner()))
+        return Work(
+            Allowance(limit_bytes=65_536, is_final=is_final, charge=lambda count: budget.charge(count, Owner()))
+        )
 
     try:
         done = mask_produced(memoryview(records), plan, work(is_final=False))
@@ -218,10 +220,10 @@ def test_what_a_broker_sends_is_treated_as_by_the_long_way_whatever_the_rules_ac
     counts, before = more(before), counted()
 
     if pieces is None:
-        assert ways.session.next_to_leave is exchange
+        assert ways.session.next_to_leave() is exchange
         assert not counts
         assert max_bytes is not None
     else:
         assert join(list(pieces)) == ways.long_response(exchange, frame)
         assert counts == more(before)
-        assert ways.session.in_flight == 0
+        assert ways.session.in_flight() == 0

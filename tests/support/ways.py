@@ -11,7 +11,7 @@ from wiremask.protocol.header import make_response_header
 from wiremask.proxy import metrics
 from wiremask.proxy.budget import Budget
 from wiremask.proxy.limits import LimitsConfig
-from wiremask.proxy.masking import TooHeavy, Work
+from wiremask.proxy.masking import Allowance, TooHeavy, Work
 from wiremask.proxy.pipeline import Pipeline
 from wiremask.proxy.session import Exchange, Session
 from wiremask.proxy.steps import Forward, Reply
@@ -45,15 +45,16 @@ class Ways:
         self.pipeline = Pipeline(self.topics, self.limits)
         self.session, self.long_session = Session(), Session()
         self.budget = Budget(1 << 30)
-        standing = self.pipeline.standing(self.session, self.rules)  # type: ignore[arg-type]
-        self.quick: QuickWay = self.pipeline.quick_way(standing, work=self.work)
-
-    def work(self) -> Work:
-        return Work(
-            limit_bytes=self.limits.worker_bytes,
+        self.may = Allowance(
+            limit_bytes=worker_bytes,
             is_final=False,
             charge=lambda count: self.budget.charge(count, Owner()),
         )
+        standing = self.pipeline.standing(self.session, self.rules)  # type: ignore[arg-type]
+        self.quick: QuickWay = self.pipeline.quick_way(standing, may=self.may)
+
+    def work(self) -> Work:
+        return Work(self.may)
 
     def long_request(self, frame: bytes) -> Forward | None:
         """What the long way does, if it forwards all that came."""
