@@ -20,6 +20,8 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from wiremask.rules.subkey import Subkey, take
+
 KEY_FLOOR_BYTES = 32
 KEY_LIMIT_BYTES = 1024
 DISTINCT_FLOOR = 16
@@ -72,7 +74,7 @@ def decode_key(text: str) -> bytearray:
     return key
 
 
-def derive_subkey(key: bytes | bytearray, mask: str, domain: str) -> bytes:
+def derive_subkey(key: bytes | bytearray, mask: str, domain: str) -> Subkey:
     """The 32 bytes that one mask uses under one domain.
 
     Source: RFC 5869 section 2, with an empty salt.
@@ -82,7 +84,7 @@ def derive_subkey(key: bytes | bytearray, mask: str, domain: str) -> bytes:
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415
 
     info = b"\0".join((CONTEXT, mask.encode("ascii"), domain.encode("ascii")))
-    return HKDF(algorithm=SHA256(), length=SUBKEY_BYTES, salt=None, info=info).derive(key)
+    return take(HKDF(algorithm=SHA256(), length=SUBKEY_BYTES, salt=None, info=info).derive(key))
 
 
 def _decode_base64(text: str) -> bytearray:

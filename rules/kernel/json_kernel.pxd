@@ -53,6 +53,7 @@ cdef extern from "sha256.h" nogil:
 
     int sha256_choose(int portable)
     void hmac_set_up(hmac_t* hmac, const uint8_t* key, size_t length)
+    void hmac_clear(hmac_t* hmac)
 
 
 cdef extern from "json_program.h" nogil:

@@ -9,6 +9,7 @@ from wiremask.rules.kernel.json_kernel cimport program_t
 cdef class Program:
     cdef program_t tables
     cdef tuple collected
+    cdef size_t action_count
 
     cdef int set_actions(self, tuple actions, dict choices, bytearray pool, str topic) except -1
     cdef int set_searches(self, list searches, tuple actions) except -1

@@ -62,6 +62,7 @@ from wiremask.rules.kernel.json_kernel cimport (
     found_t,
     frame_t,
     hash_name,
+    hmac_clear,
     hmac_set_up,
     picks_t,
     piece_t,
@@ -85,9 +86,13 @@ cdef class Program:
     Attributes:
         tables: what a walk reads.
         collected: the masks that `action_t.collected` counts in.
+        action_count: how many of `tables.actions` there are; each may hold a key.
     """
 
     def __dealloc__(self):
+        cdef size_t i
+        for i in range(self.action_count):
+            hmac_clear(&self.tables.actions[i].hmac)
         free(self.tables.states)
         free(self.tables.slots)
         free(self.tables.elements)
@@ -105,6 +110,7 @@ cdef class Program:
     cdef int set_actions(self, tuple actions, dict choices, bytearray pool, str topic) except -1:
         cdef action_t* to = <action_t*>allocate(len(actions) + len(choices), sizeof(action_t))
         self.tables.actions = to
+        self.action_count = len(actions) + len(choices)
         collected = []
         searches = [action.mask for action in actions if isinstance(action.mask, Search)]
         self.set_searches(searches, actions)

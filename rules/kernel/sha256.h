@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../wipe.h"
+
 #if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
 #include <cpuid.h>
 #include <immintrin.h>
@@ -160,7 +162,11 @@ static void hmac_set_up(hmac_t *hmac, const uint8_t *key, size_t length)
     for (size_t i = 0; i < sizeof block; i++) block[i] ^= 0x36 ^ 0x5C;
     memcpy(hmac->outer, SHA256_START, sizeof SHA256_START);
     sha256_blocks(hmac->outer, block, 1);
+    wipe(block, sizeof block);
 }
+
+/* The states are as good as the key. */
+static inline void hmac_clear(hmac_t *hmac) { wipe(hmac, sizeof *hmac); }
 
 static void hmac_text(const hmac_t *hmac, const uint8_t *text, size_t length, uint8_t out[SHA256_SIZE])
 {

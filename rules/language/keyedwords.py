@@ -20,6 +20,7 @@ from wiremask.rules.model.masks import (
 )
 from wiremask.rules.nodes.shape import member, read_items, read_text, read_word
 from wiremask.rules.nodes.source import Scalar
+from wiremask.rules.subkey import take
 
 if TYPE_CHECKING:
     from wiremask.rules.language.maskcall import Call
@@ -75,7 +76,7 @@ def read_encrypt(call: Call) -> Mask | None:
         return None
     active, random = subkeys[0]
     versions = tuple(
-        (version, SealingKey(random=random[version], deterministic=subkeys[1][1][version] + second[1][version]))
+        (version, SealingKey(random=random[version], deterministic=take(subkeys[1][1][version] + second[1][version])))
         for version in random
     )
     return Encrypt(key=key[0], version=active, versions=versions, deterministic=deterministic, as_string=as_string)

@@ -19,6 +19,7 @@ cdef extern from "../kernel/sha256.h" nogil:
     int sha256_choose(int portable)
     void hmac_set_up(hmac_t* hmac, const uint8_t* key, size_t length)
     void hmac_text(const hmac_t* hmac, const uint8_t* text, size_t length, uint8_t* out)
+    void hmac_clear(hmac_t* hmac)
 
 
 cdef extern from "draw.h" nogil:
@@ -42,7 +43,7 @@ cdef enum fate_t:
     MOVED, REFUSED, LEFT
 
 
-def move_numbers(bytes subkey, texts, within, step, *, bint percent):
+def move_numbers(subkey, texts, within, step, *, bint percent):
     """Moves each number by a multiple of the step, not 0, chosen evenly by HMAC-SHA-256 of the number in one form.
 
     Args:
@@ -59,13 +60,13 @@ def move_numbers(bytes subkey, texts, within, step, *, bint percent):
     cdef uint8_t digest[32]
     cdef uint8_t form[TEXT_LIMIT]
     cdef int length
-    cdef decimal_t number, most, by
-    cdef decimal_t bound, given
+    cdef decimal_t number = decimal_t(0, 0)
+    cdef decimal_t bound, given, most, by
     cdef bint has_step = step is not None
     cdef fate_t fate
     cdef list masked = []
     cdef list left = []
-    if len(subkey) != 32:
+    if not isinstance(subkey, bytes) or len(subkey) != 32:
         raise ValueError("the key has 32 bytes")
     number.coefficient, number.scale = 0, 0
     hmac_set_up(&hmac, <const uint8_t*>PyBytes_AS_STRING(subkey), 32)
@@ -73,19 +74,22 @@ def move_numbers(bytes subkey, texts, within, step, *, bint percent):
     given = bound
     if has_step:
         given.coefficient, given.scale = <int64_t>step[0], step[1]
-    for text in texts:
-        length = read_number(<str?>text, &number, form)
-        fate = LEFT
-        if length:
-            most = bound
-            if not percent or take_percent(&number, &most):
-                by = given
-                if has_step or choose_step(&number, &most, &by):
-                    hmac_text(&hmac, form, length, digest)
-                    fate = move(&number, &most, &by, digest)
-        if fate == LEFT:
-            left.append(len(masked))
-        masked.append(write_number(&number) if fate == MOVED else None)
+    try:
+        for text in texts:
+            length = read_number(<str?>text, &number, form)
+            fate = LEFT
+            if length:
+                most = bound
+                if not percent or take_percent(&number, &most):
+                    by = given
+                    if has_step or choose_step(&number, &most, &by):
+                        hmac_text(&hmac, form, length, digest)
+                        fate = move(&number, &most, &by, digest)
+            if fate == LEFT:
+                left.append(len(masked))
+            masked.append(write_number(&number) if fate == MOVED else None)
+    finally:
+        hmac_clear(&hmac)
     return masked, left
 
 

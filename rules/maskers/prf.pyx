@@ -19,6 +19,7 @@ cdef extern from "../kernel/sha256.h" nogil:
 
     int sha256_choose(int portable)
     void hmac_set_up(hmac_t* hmac, const uint8_t* key, size_t length)
+    void hmac_clear(hmac_t* hmac)
     void hmac_text(const hmac_t* hmac, const uint8_t* text, size_t length, uint8_t* out)
 
 
@@ -43,19 +44,24 @@ def choose_sha256(*, bint portable):
     sha256_choose(portable)
 
 
-def hmac_texts(bytes key, texts):
+def hmac_texts(key, texts):
     """HMAC-SHA-256 of the UTF-8 of each text: 32 bytes each, one after another. The key has 32 bytes."""
     cdef hmac_t hmac
     cdef bytes out, text
     cdef size_t i = 0
-    if len(key) != 32:
+    if not isinstance(key, bytes) or len(key) != 32:
         raise ValueError("the key has 32 bytes")
     hmac_set_up(&hmac, <const uint8_t*>PyBytes_AS_STRING(key), 32)
-    out = PyBytes_FromStringAndSize(NULL, 32 * len(texts))
-    for item in texts:
-        text = (<str?>item).encode("utf-8", "surrogatepass")
-        hmac_text(&hmac, <const uint8_t*>PyBytes_AS_STRING(text), len(text), <uint8_t*>PyBytes_AS_STRING(out) + 32 * i)
-        i += 1
+    try:
+        out = PyBytes_FromStringAndSize(NULL, 32 * len(texts))
+        for item in texts:
+            text = (<str?>item).encode("utf-8", "surrogatepass")
+            hmac_text(
+                &hmac, <const uint8_t*>PyBytes_AS_STRING(text), len(text), <uint8_t*>PyBytes_AS_STRING(out) + 32 * i
+            )
+            i += 1
+    finally:
+        hmac_clear(&hmac)
     return out
 
 

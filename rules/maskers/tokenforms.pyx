@@ -25,6 +25,7 @@ cdef extern from "../kernel/sha256.h" nogil:
     void sha256_finish(uint32_t* state, const uint8_t* text, size_t length, size_t before, uint8_t* out)
     void hmac_set_up(hmac_t* hmac, const uint8_t* key, size_t length)
     void hmac_text(const hmac_t* hmac, const uint8_t* text, size_t length, uint8_t* out)
+    void hmac_clear(hmac_t* hmac)
 
 
 cdef extern from "draw.h" nogil:
@@ -68,7 +69,7 @@ cdef struct text_t:
     uint8_t starts[LIMIT]    # ... and the first of those
 
 
-def make_tokens(bytes subkey, str form, texts, Py_ssize_t keep_first, Py_ssize_t keep_last):
+def make_tokens(subkey, str form, texts, Py_ssize_t keep_first, Py_ssize_t keep_last):
     """Makes the token of each text.
 
     Args:
@@ -86,15 +87,18 @@ def make_tokens(bytes subkey, str form, texts, Py_ssize_t keep_first, Py_ssize_t
     cdef int kind = FORMS[form]
     cdef int first = min(keep_first, LIMIT), last = min(keep_last, LIMIT)
     cdef list tokens = []
-    if len(subkey) != 32:
+    if not isinstance(subkey, bytes) or len(subkey) != 32:
         raise ValueError("the key has 32 bytes")
     hmac_set_up(&hmac, <const uint8_t*>PyBytes_AS_STRING(subkey), 32)
-    for item in texts:
-        if not read_text(<str?>item, &text) or not choose_hidden(&text, kind, first, last):
-            tokens.append(None)
-            continue
-        digest_of(&hmac, item, kind, &text, digest)
-        tokens.append(write_text(&text) if find_token(&text, kind, digest) else None)
+    try:
+        for item in texts:
+            if not read_text(<str?>item, &text) or not choose_hidden(&text, kind, first, last):
+                tokens.append(None)
+                continue
+            digest_of(&hmac, item, kind, &text, digest)
+            tokens.append(write_text(&text) if find_token(&text, kind, digest) else None)
+    finally:
+        hmac_clear(&hmac)
     return tokens
 
 
