@@ -102,6 +102,7 @@ class Connection:
         self._draining = False
         self._renewal: Renewal | None = None
         self._login_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
         limit_bytes, budget, buffers = shared.limits.frame_bytes, shared.budget, shared.buffers
         self.client = Leg("client", self, budget, limit_bytes=limit_bytes, buffers=buffers)
         self._shortcut.on_full = self._quick_way.on_full = partial(self.client.hold, IN_FLIGHT)
@@ -543,7 +544,7 @@ class Connection:
         if still_s >= self._limits.idle_seconds:
             self._end("idle")
         else:
-            self._loop.call_later(pause_s, self._close_if_idle, moved, still_s)
+            self._idle_timer = self._loop.call_later(pause_s, self._close_if_idle, moved, still_s)
 
     def _end(self, reason: str) -> None:
         if self._ended_by is not None:
@@ -559,8 +560,9 @@ class Connection:
         self.entrance.close()
         if self._renewal is not None:
             self._renewal.stop()
-        if self._login_timer is not None:
-            self._login_timer.cancel()
+        for timer in (self._login_timer, self._idle_timer):
+            if timer is not None:
+                timer.cancel()  # it would keep this connection in memory until it is due
         self.client.close()
         self.broker.close()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 import uuid
-from typing import Any
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +18,9 @@ from support.wait import eventually_async
 from wiremask.protocol import api as apis
 from wiremask.protocol.errors import ErrorCode
 from wiremask.proxy.upstream import Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 CLEAR = b'{"ssn":"123-45-6789"}'
 MASKED = b'{"ssn":"[redacted]"}'
@@ -732,3 +737,29 @@ async def test_asks_the_broker_for_no_more_than_a_frame_can_hold() -> None:
             modest.body
             == fetch_frame("payments", max_bytes=1000, partition_max_bytes=1000)[4:][modest.header.body_start :]
         )
+
+
+async def test_a_connection_that_has_ended_is_not_kept_until_its_timers_are_due() -> None:
+    async with proxied() as stage:
+        client = await stage.connect()
+        (connection,) = map(weakref.ref, stage.shared.open)
+
+        client.close()
+        await eventually_async(_is_empty(stage.shared.open))
+
+        await eventually_async(_is_gone(connection))
+
+
+def _is_empty(open_: set[Any]) -> Callable[[], Awaitable[bool]]:
+    async def probe() -> bool:
+        return not open_
+
+    return probe
+
+
+def _is_gone(connection: weakref.ref[Any]) -> Callable[[], Awaitable[bool]]:
+    async def probe() -> bool:
+        gc.collect()
+        return connection() is None
+
+    return probe
