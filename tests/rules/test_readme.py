@@ -14,8 +14,20 @@ import pytest
 from wiremask.rules import Client, compile_ruleset
 from wiremask.rules.detect.detectors import DETECTORS
 from wiremask.rules.keys import decode_key, derive_subkey
+from wiremask.rules.language import (
+    detectwords,
+    fieldlist,
+    fields,
+    headerfields,
+    keyring,
+    recordwords,
+    ruleset,
+    ruletests,
+)
 from wiremask.rules.language.detectwords import PATTERN
 from wiremask.rules.language.maskwords import MASKS
+from wiremask.rules.model import markers, metadata
+from wiremask.rules.nodes.shape import Words
 
 README = (Path(__file__).parents[2] / "rules" / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```yaml (\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -133,6 +145,33 @@ def test_every_detector_is_described_with_an_example() -> None:
     described = re.findall(r"^\*\*([a-z0-9-]+)\*\*:", section, re.MULTILINE)
 
     assert described == re.findall(r"^detect: ([a-z0-9-]+)$", section, re.MULTILINE) == list(DETECTORS)
+
+
+GRAMMAR = {
+    words.of: words.known + words.later
+    for module in (
+        recordwords,
+        detectwords,
+        fieldlist,
+        fields,
+        headerfields,
+        keyring,
+        metadata,
+        markers,
+        ruleset,
+        ruletests,
+    )
+    for words in vars(module).values()
+    if isinstance(words, Words)
+}
+
+
+@pytest.mark.parametrize("of", GRAMMAR)
+def test_every_key_of_the_language_is_described(of: str) -> None:
+    text = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    described = {word for code in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", code)}
+
+    assert [key for key in GRAMMAR[of] if key not in described] == []
 
 
 def test_every_key_of_a_pattern_is_described() -> None:
