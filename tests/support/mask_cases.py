@@ -110,6 +110,7 @@ CASES = [
     MaskCase(mask="partial", fits=TEXTS),
     MaskCase(mask="{partial: {keepFirst: 2, keepLast: 4, as: string}}", fits=TEXTS | NUMBERS, makes_text=True),
     MaskCase(mask="{partial: {keepLast: 1, fixedLength: 3}}", fits=TEXTS),
+    MaskCase(mask="{partial: {hideFirst: 2, hideLast: 2, as: string}}", fits=TEXTS | NUMBERS, makes_text=True),
     MaskCase(mask="{truncate: 3}", fits=TEXTS),
     MaskCase(mask="{truncate: {length: 2, as: string}}", fits=TEXTS | NUMBERS, makes_text=True),
     MaskCase(mask="pattern", fits=TEXTS),
