@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 from wiremask.rules import Client, Plan, Rule, compile_ruleset
 from wiremask.rules.model.masks import Keep
 from wiremask.rules.model.metadata import Metadata
+from wiremask.rules.model.selector import read_path
 from wiremask.rules.review.attribution import attribute
 from wiremask.rules.review.compare import compare
 from wiremask.rules.review.strength import at_least
 
 if TYPE_CHECKING:
     from wiremask.rules import Direction, Field
+    from wiremask.rules.model.rule import HeaderField
 
 HEAD = "apiVersion: wiremask.dev/v1\nkind: RuleSet\nmetadata: {name: t}\nkeys: {k: {env: K}, l: {env: L}}\nrules:\n"
 
@@ -476,3 +479,48 @@ def test_what_is_told_to_be_no_weaker_masks_each_leaf_at_least_as_strongly(old: 
 @given(rulesets())
 def test_a_ruleset_changes_nothing_over_itself(text: str) -> None:
     assert compare(plan(text), plan(text)) == ()
+
+
+@st.composite
+def header_rulesets(draw: st.DrawFn) -> str:
+    rules = []
+    for number in range(draw(st.integers(1, 3))):
+        names = draw(st.lists(st.sampled_from(['"a"', '"ab"', '"a*"', '"*"']), min_size=1, max_size=3, unique=True))
+        entries = []
+        for name in names:
+            mask = draw(st.sampled_from(["keep", "redact", "pattern", "{truncate: 3}"]))
+            found = "" if mask == "keep" else draw(st.sampled_from(["", "", "detect: [email], ", "detect: [iban], "]))
+            case = draw(st.sampled_from(["", "", "ignoreCase: true, "]))
+            entries.append(f"{{name: {name}, {found}{case}mask: {mask}}}")
+        more = draw(st.sampled_from(["", "", on(WEB), on(WEB, DE)]))
+        rules.append(f"  - {{name: r{number}, topics: [t], at: [fetch], {more}headers: [{', '.join(entries)}]}}\n")
+    return "".join(rules)
+
+
+def deciding(found: Plan, name: str, states: dict[object, bool | None]) -> HeaderField | None:
+    """The first entry for a header, in a record in which conditions are true, false or unknown."""
+    for one in found.rules:
+        holds = [states[condition.header or condition.path] for condition in one.record]
+        for entry in one.headers:
+            wanted = {True} if isinstance(entry.mask, Keep) else {True, None}
+            if entry.matches(name) and set(holds) <= wanted:
+                return entry
+    return None
+
+
+@settings(max_examples=200, deadline=None)
+@given(old=header_rulesets(), new=header_rulesets())
+def test_what_is_told_to_be_no_weaker_masks_each_header_at_least_as_strongly(old: str, new: str) -> None:
+    before, after = plan(old), plan(new)
+    if any(one.weaker for one in compare(before, after)):
+        return
+
+    for header, country in product((True, False, None), repeat=2):
+        states: dict[object, bool | None] = {"h": header, read_path("$.c"): country}
+        for name in ("a", "ab", "A", "c"):
+            was, now = deciding(before, name, states), deciding(after, name, states)
+            if was is None or isinstance(was.mask, Keep):
+                continue
+            assert now is not None
+            assert now.detect in ((), was.detect)
+            assert at_least(now.mask, was.mask)
