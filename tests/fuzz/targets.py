@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from support import json_oracle
+from support.plain import become
 from support.scripted import HEAD
 from support.skims import TAKEN, clear_where, skim_of, walked
 from wiremask.protocol import messages
@@ -143,8 +144,13 @@ def sealed(data: bytes) -> bytes:
 
 
 def batch(data: bytes) -> None:
-    """A records field, once as it is and once sealed; what can be read is rebuilt and read again the same."""
+    """A records field, once as it is and once sealed; what can be read is rebuilt and read again the same.
+
+    What one call makes of it, the steps make of it too.
+    """
     for field in (data, sealed(data)):
+        assert become(field, "produce", in_steps=False) == become(field, "produce", in_steps=True)
+        assert become(field, "fetch", in_steps=False) == become(field, "fetch", in_steps=True)
         with contextlib.suppress(RecordsError):
             for span in split_batches(field, partial_tail=True):
                 with contextlib.suppress(RecordsError):

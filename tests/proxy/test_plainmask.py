@@ -10,57 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.batches import write_batch
-from support.scripted import rules_text
-from wiremask.protocol.errors import ProtocolError
-from wiremask.proxy.masking import Allowance, Work, mask_fetched, mask_produced
+from support.plain import become, plan
 from wiremask.proxy.plainmask import mask_plain
-from wiremask.rules import compile_ruleset
 
 if TYPE_CHECKING:
-    from typing import Any
+    from support.plain import Policy
+    from wiremask.rules import Direction
 
-    from wiremask.proxy.budget import Claim
-    from wiremask.rules import Direction, TopicPlan
-
-Mask = "Callable[[memoryview, TopicPlan, Work], Any]"
-WAYS: dict[Direction, Any] = {"produce": mask_produced, "fetch": mask_fetched}
 CLEAR = b'{"ssn":"123-45-6789","more":[1,"two"]}'
 CONTROL = 0x20
-
-
-def plan(at: Direction, *, in_steps: bool, policy: str = "redact") -> TopicPlan:
-    """Rules that the kernel carries out alone; `in_steps` as if it could not."""
-    text = rules_text(at, more=f"    onUnreadable: {policy}\n    onUnmaskable: {policy}\n")
-    made = compile_ruleset({"rules.yaml": text}, lambda _: "").match("payments", at)
-    assert made is not None
-    assert made.kernel is not None
-    if in_steps:
-        made.kernel = None
-    return made
-
-
-def work(*, output_bytes: int = 1 << 24, records: int = 1_000) -> Work:
-    def charge(count: int) -> Claim:
-        raise AssertionError(f"nothing is expanded, but {count} bytes were charged")
-
-    return Work(
-        Allowance(limit_bytes=1 << 20, is_final=True, charge=charge, records=records, output_bytes=output_bytes)
-    )
-
-
-def become(records: bytes, at: Direction, rules: TopicPlan, attempt: Work) -> object:
-    """What comes of a field, and what is counted of it; or why it is refused."""
-    try:
-        pieces = WAYS[at](memoryview(records), rules, attempt)
-    except ProtocolError as error:
-        return type(error), str(error)
-    counted = [
-        (changed, unreadable, list(masked)) for _, one in attempt._done for changed, unreadable, masked in one.parts
-    ]
-    totals = [sum(count[0] for count in counted), sum(count[1] for count in counted)]
-    by_rule = [sum(column) for column in zip(*(count[2] for count in counted), strict=True)]
-    return None if pieces is None else b"".join(pieces), totals, [count for count in by_rule if count]
-
 
 values = st.one_of(
     st.none(),
@@ -86,15 +44,15 @@ batches = st.one_of(
     flip=st.one_of(st.none(), st.tuples(st.integers(0, 10_000), st.integers(1, 255))),
 )
 def test_one_call_and_the_steps_come_to_the_same(
-    at: Direction, policy: str, parts: list[bytes], cut: int, flip: tuple[int, int] | None
+    at: Direction, policy: Policy, parts: list[bytes], cut: int, flip: tuple[int, int] | None
 ) -> None:
     records = bytearray(b"".join(parts))
     del records[len(records) - min(cut, len(records) - 1) if cut > 60 else len(records) :]
     if flip is not None:
         records[flip[0] % len(records)] ^= flip[1]
 
-    in_one = become(bytes(records), at, plan(at, in_steps=False, policy=policy), work())
-    in_steps = become(bytes(records), at, plan(at, in_steps=True, policy=policy), work())
+    in_one = become(bytes(records), at, in_steps=False, policy=policy)
+    in_steps = become(bytes(records), at, in_steps=True, policy=policy)
 
     assert in_one == in_steps
 
