@@ -1,4 +1,4 @@
-# cython: language_level=3, annotation_typing=False
+# cython: language_level=3, annotation_typing=False, nonecheck=True
 """One socket of a connection: bytes to frames on the way in, back-pressure and memory on the way out.
 
 A leg that is *held* is not read. Reasons to hold are a set, so that two of them cannot release each other; frames that

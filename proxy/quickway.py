@@ -1,4 +1,4 @@
-# cython: language_level=3, annotation_typing=False
+# cython: language_level=3, annotation_typing=False, nonecheck=True
 """The quick way of a small frame that a rule masks: find the records, mask them, write the frame again around them.
 
 `shortcut` passes on what needs nothing; here are its neighbours, a Produce request and a Fetch response of topics whose

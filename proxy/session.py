@@ -1,4 +1,4 @@
-# cython: language_level=3, annotation_typing=False
+# cython: language_level=3, annotation_typing=False, nonecheck=True
 """What one client connection is waiting for, in the orders that the protocol demands.
 
 A broker answers the requests of a connection in order, so its next frame belongs to the oldest request that was sent
@@ -171,8 +171,9 @@ class Session:
 
     def left(self, exchange: Exchange) -> None:
         """Notes that the answer of `next_to_leave` went to the client."""
-        assert self._awaiting.popleft() is exchange
-        assert self._owed.popleft() is exchange
+        awaited, owed = self._awaiting.popleft(), self._owed.popleft()
+        assert awaited is exchange
+        assert owed is exchange
 
     def answered_here(self, exchange: Exchange) -> None:
         """Notes a request that the proxy answers itself, in its turn."""

@@ -1,4 +1,4 @@
-# cython: language_level=3, annotation_typing=False
+# cython: language_level=3, annotation_typing=False, nonecheck=True
 """The short way of a frame: what needs nothing goes on as it lies in the read buffer.
 
 Most frames are of topics that no rule touches. `protocol.skim` walks such a Produce or Fetch where it lies, strictly,

@@ -1,4 +1,4 @@
-# cython: language_level=3, annotation_typing=False
+# cython: language_level=3, annotation_typing=False, nonecheck=True
 """What a connection's quick decisions hold for: one ruleset, one client id, one state of the login.
 
 The short way and the quick way remember how frames of a version are read and what happens to topics. With any of the
