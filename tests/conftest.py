@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from support.kafka import KafkaBroker, KafkaCluster, running_cluster
@@ -17,6 +18,12 @@ from support.required import needed
 
 StartProxy = Callable[..., ProxyProcess]
 MakeTopic = Callable[..., str]
+
+# How long an example takes to be made says how busy the machine is, and nothing of what is tested.
+hypothesis.settings.register_profile(
+    "patient", hypothesis.settings(), suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:
