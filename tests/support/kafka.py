@@ -308,7 +308,12 @@ class KafkaCluster:
         """
         settings = {key.replace("_", "."): value for key, value in config.items()}
         topic = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=settings)
-        self._wait_for(self.admin.create_topics([topic], operation_timeout=10))
+        try:
+            self._wait_for(self.admin.create_topics([topic], operation_timeout=10))
+        except confluent_kafka.KafkaException as error:
+            # librdkafka asks again where the answer was lost, as it is when a broker has just been restarted.
+            if error.args[0].code() != confluent_kafka.KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
 
         self.wait_led(name, partitions)
         return name
