@@ -27,6 +27,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 from confluent_kafka.cimpl import NewTopic
 
@@ -310,9 +311,9 @@ class KafkaCluster:
         topic = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=settings)
         try:
             self._wait_for(self.admin.create_topics([topic], operation_timeout=10))
-        except confluent_kafka.KafkaException as error:
+        except KafkaException as error:
             # librdkafka asks again where the answer was lost, as it is when a broker has just been restarted.
-            if error.args[0].code() != confluent_kafka.KafkaError.TOPIC_ALREADY_EXISTS:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
 
         self.wait_led(name, partitions)
