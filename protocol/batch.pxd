@@ -15,6 +15,7 @@ cdef enum:
     COUNT_AT = 57
     HEADER_SIZE = 61
     LENGTH_MIN = 49  # what the length counts in an empty batch
+    MAGIC = 2
     RECORD_SIZE_MIN = 7  # seven fields, a byte each
     CODEC_BITS = 7
     CONTROL_BIT = 0x20
@@ -33,5 +34,10 @@ cdef struct Walk:
     int32_t index  # out: the record at fault
 
 
+cdef Walk walk_of(
+    const uint8_t *section, Py_ssize_t size, int32_t count, int32_t last_offset_delta, bint dense_offsets, int32_t *keys,
+    int32_t *values
+) noexcept nogil
 cdef Fault walk_records(Walk *walk) noexcept nogil
-cdef uint32_t crc_of(const uint8_t *data, Py_ssize_t size) noexcept nogil
+cdef uint32_t crc_of(const uint8_t *batch, Py_ssize_t size) noexcept nogil
+cdef void seal(uint8_t *batch, Py_ssize_t size) noexcept nogil

@@ -112,9 +112,15 @@ def crc32c(const uint8_t[::1] data not None, uint32_t value=0):
     return result
 
 
-cdef uint32_t crc_of(const uint8_t *data, Py_ssize_t size) noexcept nogil:
-    """The CRC-32C of some bytes."""
-    return crc32c_extend(0, data, size)
+cdef uint32_t crc_of(const uint8_t *batch, Py_ssize_t size) noexcept nogil:
+    """The CRC that the bytes of a batch have."""
+    return crc32c_extend(0, batch + ATTRIBUTES_AT, size - ATTRIBUTES_AT)
+
+
+cdef void seal(uint8_t *batch, Py_ssize_t size) noexcept nogil:
+    """Sets length and CRC of a batch of which all else is there."""
+    store32(batch + LENGTH_AT, <uint32_t>(size - LOG_OVERHEAD))
+    store32(batch + CRC_AT, crc_of(batch, size))
 
 
 def crc32c_portable(const uint8_t[::1] data not None, uint32_t value=0):
@@ -267,6 +273,25 @@ cdef BatchHeader load_header(const uint8_t *at):
     return header
 
 
+cdef Walk walk_of(
+    const uint8_t *section, Py_ssize_t size, int32_t count, int32_t last_offset_delta, bint dense_offsets, int32_t *keys,
+    int32_t *values
+) noexcept nogil:
+    """A walk that is about to begin; `keys` and `values` have room for two ints a record."""
+    cdef Walk walk
+    walk.section = section
+    walk.size = <int32_t>size
+    walk.count = count
+    walk.last_offset_delta = last_offset_delta
+    walk.dense_offsets = dense_offsets
+    walk.keys = keys
+    walk.values = values
+    walk.headers = Headers(0, 0, NULL)
+    walk.most_headers = 0
+    walk.index = 0
+    return walk
+
+
 cdef Fault walk_records(Walk *walk) noexcept nogil:
     """Reads all records of a section and writes where their keys and values are."""
     cdef const uint8_t *at = walk.section
@@ -378,7 +403,7 @@ cdef class Batch:
         if header.length != size - LOG_OVERHEAD:
             raise ContradictoryRecords(f"a batch of length {header.length} in a span of {size}")
         with nogil:
-            crc = crc32c_extend(0, at + ATTRIBUTES_AT, size - ATTRIBUTES_AT)
+            crc = crc_of(at, size)
         if crc != header.crc:
             raise CorruptRecords("a batch with another CRC than its bytes have")
         if header.codec > CODEC_MAX:
@@ -408,16 +433,10 @@ cdef class Batch:
             raise InvalidRecords(f"a batch of {count} records with lastOffsetDelta {self.header.last_offset_delta}")
         self.keys = array.clone(INTS, 2 * <Py_ssize_t>count, zero=False)
         self.values = array.clone(INTS, 2 * <Py_ssize_t>count, zero=False)
-        walk.section = first_byte(self._bytes)
-        walk.size = <int32_t>size
-        walk.count = count
-        walk.last_offset_delta = self.header.last_offset_delta
-        walk.dense_offsets = dense_offsets
-        walk.keys = <int32_t *>self.keys.data.as_ints
-        walk.values = <int32_t *>self.values.data.as_ints
-        walk.headers = Headers(0, 0, NULL)
-        walk.most_headers = 0
-        walk.index = 0
+        walk = walk_of(
+            first_byte(self._bytes), size, count, self.header.last_offset_delta, dense_offsets,
+            <int32_t *>self.keys.data.as_ints, <int32_t *>self.values.data.as_ints,
+        )
         with nogil:
             fault = walk_records(&walk)
         self._header_count = walk.headers.count
@@ -561,12 +580,11 @@ cdef class Batch:
         cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(batch)
         cdef Py_ssize_t size = len(batch)
         memcpy(out, self._head, HEADER_SIZE)
-        store32(out + LENGTH_AT, <uint32_t>(size - LOG_OVERHEAD))
         store32(out + COUNT_AT, <uint32_t>count)
         if count == 0 and self.header.count:
             out[ATTRIBUTES_AT + 1] &= ~CODEC_BITS
         with nogil:
-            store32(out + CRC_AT, crc32c_extend(0, out + ATTRIBUTES_AT, size - ATTRIBUTES_AT))
+            seal(out, size)
         return 0
 
     def __repr__(self):

@@ -11,11 +11,12 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport INT32_MAX, int32_t
+from libc.stdint cimport INT32_MAX, int32_t, uint8_t, uint32_t
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy
 
 from wiremask.protocol.choices cimport COUNT, CONTENT, END, FIRST, KIND, TOPICS, VALUE, Choices, read_int32, topic_key
+from wiremask.protocol.record cimport store32
 from wiremask.protocol.walk cimport SMALL, Program, Walk
 
 from wiremask.protocol.encode import encode_length
@@ -172,7 +173,8 @@ cdef bytes joined(object frame, list fields, object filled, list lengths, Py_ssi
     cdef const char* data = start_of(frame)
     cdef bytes whole = PyBytes_FromStringAndSize(NULL, total)
     cdef char* out = PyBytes_AS_STRING(whole)
-    out = write_size(out, total - PREFIX)
+    store32(<uint8_t*>out, <uint32_t>(total - PREFIX))
+    out += PREFIX
     for field, content, length in zip(fields, filled, lengths):
         if content is None:
             continue
@@ -192,7 +194,7 @@ cdef list in_pieces(object frame, list fields, object filled, list lengths, Py_s
     cdef bytes size = PyBytes_FromStringAndSize(NULL, PREFIX)
     cdef list pieces = [size]
     view = memoryview(frame)
-    write_size(PyBytes_AS_STRING(size), total - PREFIX)
+    store32(<uint8_t*>PyBytes_AS_STRING(size), <uint32_t>(total - PREFIX))
     for field, content, length in zip(fields, filled, lengths):
         if content is None:
             continue
@@ -210,14 +212,6 @@ cdef const char* start_of(object frame) except NULL:
     if type(frame) is bytearray:
         return PyByteArray_AS_STRING(frame)
     raise TypeError("a frame is bytes or a bytearray")
-
-
-cdef char* write_size(char* out, Py_ssize_t size) noexcept:
-    out[0] = <char>(size >> 24)
-    out[1] = <char>(size >> 16)
-    out[2] = <char>(size >> 8)
-    out[3] = <char>size
-    return out + PREFIX
 
 
 cdef char* put(char* out, object piece) except NULL:

@@ -3,6 +3,7 @@
 The way of a frame, file by file:
 
     listener.py      a port is bound for the bootstrap address and for each broker node
+    acceptor.py      a client is taken, if there is a file descriptor for it
     connection.py    a client comes; its one upstream connection is opened; frames are cut, held, written
     session.py       which answer belongs to which request, and whose turn it is
     identity.py      who the client is, from the login that passes

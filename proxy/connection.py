@@ -105,7 +105,7 @@ class Connection:
         self._idle_timer: asyncio.TimerHandle | None = None
         limit_bytes, budget, buffers = shared.limits.frame_bytes, shared.budget, shared.buffers
         self.client = Leg("client", self, budget, limit_bytes=limit_bytes, buffers=buffers)
-        self._shortcut.on_full = self._quick_way.on_full = partial(self.client.hold, IN_FLIGHT)
+        self._session.on_full = partial(self.client.hold, IN_FLIGHT)
         self.client.on_connected = self._connected
         self.client.on_frame = self._request_arrived
         self.client.may_pass = self._shortcut.request
@@ -214,13 +214,9 @@ class Connection:
 
     # Client to broker.
 
-    def _hold_if_full(self) -> None:
-        if self._session.is_full():
-            self.client.hold(IN_FLIGHT)
-
     def _request_streamed(self) -> None:
         """What was put off until the broker had the whole request."""
-        self._hold_if_full()
+        self._session.hold_if_full()
         if self._draining:
             self.client.hold(DRAINING)
             self._loop.call_soon(self._settle)
@@ -265,7 +261,7 @@ class Connection:
             case Verify():
                 self.client.hold(WORKING)
                 self._shared.tasks.spawn(self._verify(step, claim), name="verify login")
-        self._hold_if_full()
+        self._session.hold_if_full()
         if self._session.identity.awaits_broker:
             self.client.hold(LOGIN)
             if self._login_timer is None or self._login_timer.when() <= self._loop.time():  # a login that began late
@@ -393,7 +389,7 @@ class Connection:
 
     def _delivered(self) -> None:
         """The client was told something; what waited for that goes on."""
-        if self._session.has_room():
+        if self._session.is_half_empty():
             self.client.release(IN_FLIGHT)
         if not self._session.identity.awaits_broker:
             self.client.release(LOGIN)

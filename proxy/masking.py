@@ -226,7 +226,7 @@ def mask_fetched(records: memoryview, plan: TopicPlan, work: Work) -> Pieces | N
         RecordsError: with the code that the partition is to be answered with.
         TooHeavy: see `Work`.
     """
-    if work.enough_bytes is None and (plain := _mask_plain(records, plan, work)) is not None:
+    if (plain := _mask_plain(records, plan, work)) is not None:
         return plain.pieces
     spans = split_batches(records, partial_tail=True)
     work.begin(len(spans))
@@ -245,7 +245,7 @@ class _Plain(NamedTuple):
 
 def _mask_plain(records: memoryview, plan: TopicPlan, work: Work) -> _Plain | None:
     """The short form of all that is below, for plain batches; None where it must be gone through."""
-    if plan.kernel is None:
+    if plan.kernel is None or work.enough_bytes is not None:
         return None
     masked = mask_plain(
         records,

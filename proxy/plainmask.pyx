@@ -25,18 +25,20 @@ from wiremask.protocol.batch cimport (
     LENGTH_AT,
     LENGTH_MIN,
     LOG_OVERHEAD,
+    MAGIC,
     MAGIC_AT,
     RECORD_SIZE_MIN,
     Walk,
     crc_of,
+    seal,
+    walk_of,
     walk_records,
 )
 from wiremask.protocol.rebuild cimport Replacement, Splice, measure_section, write_section
-from wiremask.protocol.record cimport SOUND, Headers, load32, store32
+from wiremask.protocol.record cimport SOUND, load32
 from wiremask.rules.kernel.jsonmask cimport MaskRun
 
 cdef enum:
-    MAGIC = 2
     FIELD_BYTES = 2 << 20  # more takes the steps, which hold the new bytes of one batch at a time
     BATCHES = 1024  # likewise
     SHORT = 65536  # so little is done before another thread could have begun
@@ -46,7 +48,7 @@ cdef struct Piece:
     Py_ssize_t start  # of the batch in the field
     Py_ssize_t end
     int32_t first  # the place of its first record in the arrays
-    int32_t count  # of records; -1 if the batch goes on as it is, whatever is in it
+    int32_t count  # of its records
     bint is_changed
     Splice splice
 
@@ -221,20 +223,14 @@ cdef bint _read(Field* field, Piece* piece) noexcept nogil:
     cdef Py_ssize_t size = piece.end - piece.start
     cdef int32_t last_offset_delta = <int32_t>load32(batch + LAST_OFFSET_DELTA_AT)
     cdef Walk walk
-    if crc_of(batch + ATTRIBUTES_AT, size - ATTRIBUTES_AT) != load32(batch + CRC_AT):
+    if crc_of(batch, size) != load32(batch + CRC_AT):
         return False
     if field.is_produced and last_offset_delta != piece.count - 1:
         return False
-    walk.section = batch + HEADER_SIZE
-    walk.size = <int32_t>(size - HEADER_SIZE)
-    walk.count = piece.count
-    walk.last_offset_delta = last_offset_delta
-    walk.dense_offsets = field.is_produced
-    walk.keys = field.keys
-    walk.values = field.values + 2 * <Py_ssize_t>piece.first
-    walk.headers = Headers(0, 0, NULL)
-    walk.most_headers = 0
-    walk.index = 0
+    walk = walk_of(
+        batch + HEADER_SIZE, size - HEADER_SIZE, piece.count, last_offset_delta, field.is_produced, field.keys,
+        field.values + 2 * <Py_ssize_t>piece.first
+    )
     if walk_records(&walk) != SOUND:
         return False
     piece.splice.section = walk.section
@@ -266,7 +262,6 @@ cdef bint _write(const Field* field, uint8_t* out) noexcept nogil:
         if write_section(&piece.splice) != SOUND:
             return False
         memcpy(out, field.data + piece.start, HEADER_SIZE)
-        store32(out + LENGTH_AT, <uint32_t>(size - LOG_OVERHEAD))
-        store32(out + CRC_AT, crc_of(out + ATTRIBUTES_AT, size - ATTRIBUTES_AT))
+        seal(out, size)
         out += size
     return True

@@ -9,7 +9,6 @@ from wiremask.proxy.standing cimport Standing
 
 
 cdef class QuickWay:
-    cdef public object on_full
     cdef Standing _standing
     cdef Session _session
     cdef object _may

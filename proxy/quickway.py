@@ -40,12 +40,7 @@ class QuickWay:
         may: what masking a frame may take.
         limit_bytes: frames of this size or more take the long way, which may use another thread; light ones from eight
             times this size on.
-
-    Attributes:
-        on_full: is called when as many requests are in flight as may be.
     """
-
-    on_full: Callable[[], None]
 
     def __init__(self, standing: Standing, *, may: Allowance, limit_bytes: int) -> None:
         self._standing = standing
@@ -85,8 +80,7 @@ class QuickWay:
             exchange = Exchange(apis.APIS[apis.PRODUCE], version, refill.correlation_id, self._standing.client_id)
             exchange.grown_bytes = refill.grown_bytes
             self._session.sent(exchange)
-            if self._session.is_full():
-                self.on_full()
+            self._session.hold_if_full()
         metrics.requests.counts["Produce"] += 1
         return pieces
 

@@ -25,14 +25,15 @@ cdef class Session:
     cdef public object login
     cdef public object client_id
     cdef public dict broker_versions
+    cdef public object on_full
     cdef Py_ssize_t _most_in_flight
     cdef object _planned
     cdef readonly object _awaiting
     cdef object _owed
 
-    cpdef Py_ssize_t in_flight(self)
-    cpdef bint is_full(self)
-    cpdef bint has_room(self)
+    cpdef Py_ssize_t in_flight(self) except -1
+    cpdef int hold_if_full(self) except -1
+    cpdef bint is_half_empty(self) except -1
     cpdef int sent(self, Exchange exchange) except -1
     cpdef Exchange next_to_leave(self)
     cpdef int left(self, Exchange exchange) except -1

@@ -106,6 +106,8 @@ class Session:
         client_id: what the client calls itself, in its latest request.
         broker_versions: what the broker said that it offers (api key -> highest version), once it was asked.
 
+        on_full: is called when enough requests are in flight.
+
     Args:
         most_in_flight: so many requests are enough; the client is not read until half of them are answered.
     """
@@ -124,6 +126,7 @@ class Session:
         self.login = login
         self.client_id: str | None = None
         self.broker_versions: dict[int, int] = {}
+        self.on_full: Callable[[], None] = lambda: None
         self._most_in_flight = most_in_flight
         self._planned: tuple[Plan, Client, ClientPlan] | None = None
         self._awaiting: deque[Exchange] = deque()
@@ -148,12 +151,13 @@ class Session:
         """Requests that are not answered yet, by anybody."""
         return max(len(self._awaiting), len(self._owed))
 
-    def is_full(self) -> bool:
-        """Whether the client has to wait for answers."""
-        return self.in_flight() >= self._most_in_flight
+    def hold_if_full(self) -> None:
+        """Has the client wait for answers, once a request is on its way and enough are."""
+        if self.in_flight() >= self._most_in_flight:
+            self.on_full()
 
-    def has_room(self) -> bool:
-        """Whether it need not any more: room for many requests, which then cost less than as many one by one."""
+    def is_half_empty(self) -> bool:
+        """Whether it may go on: with many requests at once, which cost less than as many one by one."""
         return self.in_flight() <= self._most_in_flight // 2
 
     def sent(self, exchange: Exchange) -> None:

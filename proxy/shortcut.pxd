@@ -4,6 +4,7 @@
 cimport cython
 from libc.stdint cimport int32_t
 
+from wiremask.protocol.choices cimport Choices
 from wiremask.protocol.skim cimport Skim
 from wiremask.proxy.session cimport Exchange, Session
 from wiremask.proxy.standing cimport Standing
@@ -14,18 +15,17 @@ cdef class _Way:
     cdef int version
     cdef object client_id
     cdef Skim skim
-    cdef object choices
+    cdef Choices choices
     cdef bint is_fetch
 
 
 cdef class Shortcut:
     cdef public bint is_over
-    cdef public object on_full
     cdef Standing _standing
     cdef Session _session
     cdef object _fetch_bytes
     cdef dict _streamed_by
-    cdef object _named
+    cdef Choices _named
     cdef readonly dict _requests
     cdef dict _responses
 
@@ -38,6 +38,6 @@ cdef class Shortcut:
     @cython.locals(exchange=Exchange, kind=int32_t)
     cdef object _leaving(self)
     @cython.locals(exchange=Exchange, skim=Skim)
-    cdef object _begin(self, _Way way, object max_bytes)
+    cdef object _begin(self, _Way way)
     @cython.locals(way=_Way)
     cdef _Way _learn(self, int32_t kind, bytearray buffer, Py_ssize_t start, Py_ssize_t stop, object plan)

@@ -32,8 +32,6 @@ from wiremask.proxy import metrics
 from wiremask.proxy.session import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from wiremask.proxy.standing import Standing
     from wiremask.rules import Direction, Plan
 
@@ -65,10 +63,7 @@ class Shortcut:
 
     Attributes:
         is_over: nothing may any more; the connection has ended.
-        on_full: is called when as many requests are in flight as may be.
     """
-
-    on_full: Callable[[], None]
 
     def __init__(self, standing: Standing, *, fetch_bytes: int) -> None:
         self.is_over = False
@@ -95,9 +90,8 @@ class Shortcut:
         if not skim.passes(buffer, start, stop, way.choices):
             self._standing.notice_client()
             return False
-        self._begin(way, skim.number if way.is_fetch else None)
-        if self._session.is_full():
-            self.on_full()
+        self._begin(way)
+        self._session.hold_if_full()
         return True
 
     def request_streams(self, buffer: bytearray, start: int, stop: int, size: int) -> Passage | None:
@@ -114,7 +108,7 @@ class Shortcut:
         passage = way.skim.opens(buffer, start, stop, size, way.choices)
         if passage is not None:
             self._streamed_by["produce"] = plan, way.client_id
-            self._begin(way, None)
+            self._begin(way)
         return passage
 
     def close_request(self, passage: Passage, buffer: bytearray, start: int) -> None:
@@ -186,10 +180,11 @@ class Shortcut:
         if acts and not passage.is_clear(self._standing.choices_of(client_id, at, plan)):
             raise RulesChanged("a rule for this topic was applied while a frame passed; it is not sent whole")
 
-    def _begin(self, way: _Way, max_bytes: int | None) -> None:
+    def _begin(self, way: _Way) -> None:
         """Notes the request that goes on; a Produce without acks has no answer."""
         skim = way.skim
-        if max_bytes is not None or skim.number:
+        max_bytes = skim.number if way.is_fetch else None
+        if way.is_fetch or skim.number:
             exchange = Exchange(way.api, way.version, skim.correlation_id, way.client_id, max_bytes=max_bytes)
             self._session.sent(exchange)
         metrics.requests.counts[way.api.name] += 1

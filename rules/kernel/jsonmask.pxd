@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 
 cdef class MaskRun:
-    cdef object _masker
+    cdef object _program
     cdef void* _walk
     cdef readonly array masked
 

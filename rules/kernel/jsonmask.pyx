@@ -146,7 +146,7 @@ cdef class JsonMasker:
     def give_run(self, MaskRun run not None):
         """Takes a run back, and keeps it for the next who wants one."""
         run.give_output()
-        if run._masker is self and len(self._runs) < RUNS:
+        if run._program is self.program and len(self._runs) < RUNS:
             self._runs.append(run)
 
     def mask(self, buffer, values, bytes conditions=b"", bytearray findings=None):
@@ -622,13 +622,9 @@ cdef class MaskRun:
         The values lie inside `text`.
         """
         cdef walk_t* walk = <walk_t*>self._walk
-        if mask_batch(walk, text, values, NULL, count, spans) != FAULT_NONE:
-            walk.failures.length = 0
-            return False
-        if walk.failures.length:
-            walk.failures.length = 0
-            return False
-        return True
+        cdef bint is_done = mask_batch(walk, text, values, NULL, count, spans) == FAULT_NONE and not walk.failures.length
+        walk.failures.length = 0
+        return is_done
 
     cdef int64_t changed(self) noexcept nogil:
         return (<walk_t*>self._walk).changed
@@ -665,7 +661,7 @@ cdef MaskRun make_run(JsonMasker masker):
     cdef walk_t* walk = <walk_t*>allocate(1, sizeof(walk_t))
     begin_walk(walk, &masker.program.tables)
     run._walk = walk
-    run._masker = masker
+    run._program = masker.program  # not the masker, which keeps the run: what is nobody's must go at once
     set_up(&walk.output, grow_by_realloc, 16384, masker.output_limit)
     allocate_for(walk)
     return run

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import struct
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,9 @@ from hypothesis import strategies as st
 from support.batches import write_batch
 from support.plain import become, plan
 from wiremask.proxy.plainmask import mask_plain
+from wiremask.rules.kernel.automaton import Selection
+from wiremask.rules.kernel.jsonmask import JsonMasker
+from wiremask.rules.model.masks import Redact
 
 if TYPE_CHECKING:
     from support.plain import Policy
@@ -117,3 +122,23 @@ def test_a_batch_that_masks_make_too_large_is_left_to_the_steps() -> None:
 
     assert fits is not None
     assert too_large is None
+
+
+class Watched(JsonMasker):
+    """One of which it can be seen whether it is gone."""
+
+
+def test_a_masker_that_nobody_holds_goes_at_once_and_its_keys_with_it() -> None:
+    masker = Watched([Selection(path=(), mask=Redact(), rule=0, on_unmaskable="redact")], rules=1)
+    done = mask_plain(write_batch([CLEAR]), masker, is_produced=True, records_limit=10, limit_bytes=1 << 20)
+    watch = weakref.ref(masker)
+
+    gc.disable()  # what was frozen at the start is never collected, so no cycle may hold it
+    try:
+        del masker
+        is_gone = watch() is None
+    finally:
+        gc.enable()
+
+    assert done is not None
+    assert is_gone

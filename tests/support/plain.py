@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from support.scripted import rules_text
+from support.ways import Owner
 from wiremask.protocol.errors import ProtocolError
 from wiremask.proxy.budget import Budget
 from wiremask.proxy.masking import Allowance, Work, mask_fetched, mask_produced
@@ -15,15 +16,6 @@ if TYPE_CHECKING:
     from wiremask.rules import Direction, TopicPlan
 
 Policy = Literal["redact", "reject"]
-
-
-class Owner:
-    """Nobody is closed here."""
-
-    progress = 0
-
-    def cut(self, reason: str) -> None:
-        raise AssertionError(reason)
 
 
 @cache
