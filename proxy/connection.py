@@ -463,10 +463,14 @@ class Connection:
             self._loop.run_in_executor(self._shared.workers, step, work).add_done_callback(finished)
 
         def finished(future: asyncio.Future[Step]) -> None:
-            self._finish(future.result, then)
-            self._shared.budget.end_turn(turn)
-            leg.release(WORKING)
-            self._leg_ended()
+            try:
+                self._finish(future.result, then)
+            except Exception as error:
+                self._fault(error)
+            finally:
+                self._shared.budget.end_turn(turn)
+                leg.release(WORKING)
+                self._leg_ended()
 
         budget = self._shared.budget
         turn = budget.take_turn(self, begin, claim, work_bytes=budget.work_on(size))

@@ -28,7 +28,7 @@ class LimitsConfig(Section):
     expansion_ratio: int = Field(default=1_000, ge=1)
     """How many times its size a compressed section may expand to, once that is beyond 8 MiB."""
 
-    records_per_batch: int = Field(default=1_000_000, ge=1)
+    records_per_batch: int = Field(default=1_000_000, ge=1, le=2**31 - 1)
     """The most records of one batch that a rule covers; their places take memory that no other limit counts."""
 
     headers_per_record: int = Field(default=10_000, ge=1)

@@ -8,9 +8,10 @@ name of its own. What is bound and what is advertised are separate settings.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -26,7 +27,7 @@ from wiremask.proxy.tls import ServerSide, ServerTlsConfig, Tls
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from wiremask.proxy.acceptor import Acceptor
     from wiremask.proxy.reloadedfiles import Reloaded
@@ -197,8 +198,7 @@ class Listener:
         found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for place, port in enumerate(self.config.ports):
             node = first + place - 1 if place else None
-            for family, _, _, _, (address, _, *scope) in found:
-                bound = socket.create_server((address, port, *scope), family=family, backlog=_BACKLOG)
+            for bound in _bind([(family, (address, port, *scope)) for family, _, _, _, (address, _, *scope) in found]):
                 acceptor.listen(bound, lambda node=node: connection(self, node))  # type: ignore[misc]
 
     def advertise(self, node: int, host: str, port: int) -> tuple[str, int]:
@@ -225,3 +225,18 @@ class Listener:
                 error=f"set listeners.nodes so that {node} lies from first to last (now {nodes.first} to {nodes.last})",
             )
         return f"node-{node}-is-outside-listener-nodes.invalid", port
+
+
+def _bind(addresses: Sequence[tuple[int, tuple[Any, ...]]]) -> list[socket.socket]:
+    """Binds all addresses of a name, save those of a family that this kernel does not know, if there are others."""
+    bound, unknown = [], None
+    for family, address in addresses:
+        try:
+            bound.append(socket.create_server(address, family=family, backlog=_BACKLOG))
+        except OSError as error:
+            if error.errno != errno.EAFNOSUPPORT:
+                raise
+            unknown = error
+    if unknown is not None and not bound:
+        raise unknown
+    return bound

@@ -173,7 +173,7 @@ class Shortcut:
 
     def _close(self, passage: Passage, buffer: bytearray, start: int, at: Direction) -> None:
         plan = self._standing.renew()
-        began_by, client_id = self._streamed_by[at]
+        began_by, client_id = self._streamed_by.pop(at)  # a ruleset that was replaced is not held by who has used it
         if not passage.closes(buffer, start):
             raise MalformedFrame(f"{at}: what is behind the records does not follow the schema, or names an address")
         acts = plan is not began_by and plan.acts_at(at)

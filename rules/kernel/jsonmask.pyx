@@ -74,6 +74,7 @@ cdef arena_t spare  # memory for the output of the next run, whichever masker's 
 cdef enum:
     RUNS = 4  # that a masker keeps: one for each thread that may want one
     SPARE_ROOM = 2 << 20  # bytes
+    KEPT_ROOM = 64 << 10
 OUTPUT_LIMIT_BYTES = 0x7FFFFFFF
 
 
@@ -654,6 +655,17 @@ cdef class MaskRun:
             free(walk.output.data)
         walk.output.data = NULL
         walk.output.room = walk.output.length = 0
+        trim(&walk.inputs)
+        trim(&walk.lengths)
+        trim(&walk.failures)
+
+
+cdef void trim(arena_t* arena) noexcept:
+    """Frees what one odd batch made large: runs are kept for each topic's masks, and no budget counts them."""
+    if arena.room > KEPT_ROOM:
+        free(arena.data)
+        arena.data = NULL
+        arena.room = arena.length = 0
 
 
 cdef MaskRun make_run(JsonMasker masker):

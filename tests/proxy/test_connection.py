@@ -17,6 +17,7 @@ from support.scripted import fetched, metadata, produced, proxied, rules_text
 from support.wait import eventually_async
 from wiremask.protocol import api as apis
 from wiremask.protocol.errors import ErrorCode
+from wiremask.proxy.connection import Connection
 from wiremask.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -763,3 +764,27 @@ def _is_gone(connection: weakref.ref[Any]) -> Callable[[], Awaitable[bool]]:
         return connection() is None
 
     return probe
+
+
+async def test_a_fault_after_the_work_of_a_thread_ends_one_connection_and_leaves_the_thread_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with proxied(rules_text("produce"), worker_bytes=0) as stage:
+        worked, faults = Connection._request_worked, iter(range(3))
+
+        def fail_first(self: Connection, *given: Any) -> None:
+            if next(faults, None) is not None:  # once for each thread, and once more
+                raise RuntimeError("what comes after the work fails")
+            worked(self, *given)
+
+        monkeypatch.setattr(Connection, "_request_worked", fail_first)
+        told = []
+        for _ in range(3):
+            client = await stage.connect()
+            await client.send(produce_frame("payments", write_batch([CLEAR])))
+            told.append(await client.read())
+        client = await stage.connect()
+        await client.send(produce_frame("payments", write_batch([CLEAR])))
+
+        assert told == [None, None, None]
+        assert b"123-45-6789" not in (await stage.broker.asked()).frame

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import socket
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -59,3 +64,43 @@ def test_sends_nobody_round_the_proxy_to_a_node_without_a_port() -> None:
 def test_refuses_settings_that_cannot_work(settings: dict[str, object], fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         listener(**settings)
+
+
+class Ports:
+    """Stands where the acceptor stands."""
+
+    def __init__(self) -> None:
+        self.families: list[int] = []
+
+    def listen(self, port: socket.socket, _: object) -> None:
+        self.families.append(port.family)
+        port.close()
+
+
+@pytest.mark.parametrize("unknown", [{socket.AF_INET6}, {socket.AF_INET6, socket.AF_INET}], ids=["one", "both"])
+async def test_a_family_that_the_kernel_does_not_know_is_left_out_where_there_is_another(
+    unknown: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, ports = socket.create_server, Ports()
+
+    def create(address: Any, *, family: int, backlog: int) -> socket.socket:
+        if family in unknown:
+            raise OSError(errno.EAFNOSUPPORT, "no such family")
+        return make(("127.0.0.1", 0), backlog=backlog)
+
+    async def both(*_: object, **__: object) -> list[Any]:
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
+        ]
+
+    monkeypatch.setattr(socket, "create_server", create)
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", both, raising=False)
+    opened = listener(nodes={"first": 0, "last": 0}).open(ports, lambda *_: asyncio.Protocol())  # type: ignore[arg-type]
+
+    if len(unknown) == 2:
+        with pytest.raises(OSError, match="no such family"):
+            await opened
+    else:
+        await opened
+        assert ports.families == [socket.AF_INET, socket.AF_INET]

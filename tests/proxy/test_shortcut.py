@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import sys
 import uuid
 
 import pytest
@@ -107,6 +108,20 @@ async def test_another_ruleset_that_spares_the_topic_too_lets_it_finish() -> Non
         await client.send(frame[200_000:])
 
         assert (await stage.broker.asked()).frame == frame[4:]
+
+
+async def test_a_connection_that_streamed_a_frame_does_not_hold_on_to_the_ruleset_that_was_replaced() -> None:
+    async with proxied() as stage:
+        client = await stage.connect()
+        await client.send(produce_frame("clear", LARGE, acks=0))
+        await stage.broker.asked()
+        replaced = stage.rules.current.plan
+
+        stage.rules.apply(rules_text("produce", topic="yet-another"))
+        await client.send(produce_frame("clear", SMALL, acks=0))
+        await stage.broker.asked()
+
+        assert sys.getrefcount(replaced) == 2  # `replaced`, and the argument
 
 
 async def test_a_large_produce_of_a_topic_with_a_rule_is_assembled_and_masked() -> None:
