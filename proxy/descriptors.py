@@ -26,8 +26,7 @@ def room_for(connections: int, *, ports: int) -> int:
 
     Source: setrlimit(2), RLIMIT_NOFILE.
     """
-    own = ports + SPARE
-    needed = own + 2 * connections
+    needed = _needed(connections, ports)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY != soft < needed:
         wanted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
@@ -36,11 +35,13 @@ def room_for(connections: int, *, ports: int) -> int:
             soft = wanted
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return connections
-    return max(1, (soft - own) // 2)
+    return max(1, (soft - _needed(0, ports)) // 2)
 
 
-def has_room(connections: int, *, ports: int) -> bool:
+def has_room(connections: int, *, limit: int, ports: int) -> bool:
     """Whether one more connection can be opened, beside so many that are open or soon will be, now.
+
+    One beyond the limit is closed at once, and needs no more than the last within.
 
     A client that was let in a moment ago has no descriptor for its broker yet, so connections are counted. All else
     counts by the number that the next descriptor would have: it is the lowest that is free.
@@ -50,10 +51,15 @@ def has_room(connections: int, *, ports: int) -> bool:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return True
-    if connections and ports + SPARE + 2 * (connections + 1) > soft:  # the first is taken always, as `room_for` says
+    wanted = min(connections + 1, limit)
+    if wanted > 1 and _needed(wanted, ports) > soft:  # the first is taken always, as `room_for` says
         return False
     try:
         with socket.socket() as next_one:
             return next_one.fileno() + KEPT <= soft
     except OSError:
         return False
+
+
+def _needed(connections: int, ports: int) -> int:
+    return ports + SPARE + 2 * connections

@@ -7,7 +7,6 @@ import contextlib
 import gc
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -91,8 +90,9 @@ async def _serve(config: Config) -> int:
             open=set(),
         )
         ports = sum(len(listener.ports) for listener in config.listeners)
-        _tell_of_few_descriptors(config.limits.connections, ports=ports)
-        acceptor = Acceptor(tasks, has_room=partial(_has_room, shared, ports))
+        most = config.limits.connections
+        _tell_of_few_descriptors(most, ports=ports)
+        acceptor = Acceptor(tasks, has_room=lambda more: has_room(len(shared.open) + more, limit=most, ports=ports))
         if config.admin.principals:
             PrincipalConnections(shared.open, limit=config.admin.principals)
         stop = _stop_signal()
@@ -140,11 +140,6 @@ def _tell_of_few_descriptors(connections: int, *, ports: int) -> None:
             count=room,
             reason="the limit of open files is too low for more: raise it (ulimit -n, LimitNOFILE=)",
         )
-
-
-def _has_room(shared: Shared, ports: int, arriving: int) -> bool:
-    # One client beyond limits.connections is closed at once, and needs no more than the last within.
-    return has_room(min(len(shared.open) + arriving, shared.limits.connections - 1), ports=ports)
 
 
 def _reload(rules: RuleSource, files: ReloadedFiles) -> None:

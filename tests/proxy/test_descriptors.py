@@ -15,7 +15,7 @@ from support.rulefolder import rule, ruleset
 from support.threaded import LIST_GROUPS, ThreadedBroker
 from support.wait import eventually
 from wiremask.proxy import descriptors
-from wiremask.proxy.descriptors import KEPT, SPARE, room_for
+from wiremask.proxy.descriptors import KEPT, SPARE, has_room, room_for
 
 StartProxy = Callable[..., ProxyProcess]
 
@@ -66,6 +66,27 @@ def test_a_limit_that_may_not_be_raised_stays(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(descriptors.resource, "setrlimit", refuse)
 
     assert room_for(100, ports=10) == 50
+
+
+ROOM = {
+    # soft limit, connections that are open, of how many -> whether one more can be opened; 10,000 ports
+    "enough": (20_000, 99, 100, True),
+    "exactly enough": (10_000 + SPARE + 200, 99, 100, True),
+    "one too few": (10_000 + SPARE + 199, 99, 100, False),
+    "one beyond the limit, to be closed": (10_000 + SPARE + 200, 100, 100, True),
+    "the first, always": (1_000, 0, 100, True),
+    "the only one": (1_000, 1, 1, True),
+    "no limit": (UNLIMITED, 10**9, 10**9, True),
+}
+
+
+@pytest.mark.parametrize(("soft", "connections", "limit", "has"), ROOM.values(), ids=ROOM)
+def test_one_more_connection_is_opened_where_there_is_room(
+    soft: int, connections: int, limit: int, has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _: (soft, UNLIMITED))
+
+    assert has_room(connections, limit=limit, ports=10_000) == has
 
 
 def test_clients_that_there_is_no_room_for_wait_until_others_have_left(
