@@ -14,10 +14,10 @@ that moment, and nothing waits for itself: claims alone never exceed the limit, 
 that have not taken theirs, and who take it, or are closed. Where nobody works and no peer has anything to take, the
 next turn begins in any case.
 
-What was taken and is no more, the allocator keeps for a while: see `look_back`.
+What was taken and is no more, the allocator keeps for a while (`allocator.py`).
 
-Everything here happens on the event loop, except `charge`, `resize` and `release` of a batch that is masked on a worker
-thread.
+Everything here happens on the event loop, except `charge`, `expanded` and `release` of a batch that is masked on a
+worker thread. What those change is guarded by a lock.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from wiremask.proxy import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from wiremask.proxy.allocator import Kept
 
 
 STEP_BYTES = 65_536
@@ -85,9 +87,9 @@ class Claim:
         """Nobody waits any more."""
         self._granted = _nothing
 
-    def resize(self, count: int) -> None:
-        """Has it be for so many bytes from now on."""
-        self._budget.resize(self, count)
+    def expanded(self, count: int) -> None:
+        """The batch that it was charged for has expanded: it is for so many bytes from now on."""
+        self._budget.expanded(self, count)
 
     def release(self) -> None:
         """Gives the share back, or stops waiting for it."""
@@ -115,27 +117,16 @@ class Budget:
     Args:
         limit_bytes: what frames may take.
         threads: how many frames may be worked on at a time beside the event loop.
-        kept_bytes: the allocator keeps freed blocks up to this size for the next; larger ones it gives back at once.
-        give_back: has it give back all that it keeps.
+        kept: what the allocator keeps of it afterwards; None if that is left to itself.
     """
 
-    def __init__(
-        self,
-        limit_bytes: int,
-        *,
-        threads: int = 2,
-        kept_bytes: int = 1 << 40,
-        give_back: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, limit_bytes: int, *, threads: int = 2, kept: Kept | None = None) -> None:
         self.limit_bytes = limit_bytes
-        self._kept_bytes = kept_bytes
-        self._give_back = give_back
+        self._kept = kept
         self._taken = 0
         self._frames: set[Claim] = set()  # of what is held: frames that arrive or wait
         self._frame_bytes = 0
         self._expansion = 0  # what batches lately came to, expanded
-        self._highest = 0  # since memory was given back last
-        self._recent = self._lately = 0  # since the last look, and between the two before
         self._held: set[Claim] = set()
         self._waiting: deque[Claim] = deque()
         self._threads = threads
@@ -164,22 +155,16 @@ class Budget:
         """How many frames wait to be worked on."""
         return len(self._awaiting_turn)
 
-    def work_on(self, count: int) -> int:
-        """What masking a frame of so many bytes is reckoned to take beside it; never so much that it had no chance."""
-        work_bytes = WORK_RATIO * count + max(WORK_BYTES, self._expansion)
-        return max(0, min(work_bytes, self.limit_bytes - count))
-
-    def claim(self, count: int, owner: Owner, granted: Callable[[], None], *, work_bytes: int = 0) -> Claim:
+    def claim(self, count: int, owner: Owner, granted: Callable[[], None]) -> Claim:
         """Asks for room for one frame; `granted` is called later if there is none now (see `is_granted`).
 
         Args:
             count: the size of the frame.
             owner: who asks.
             granted: called once, unless the claim is granted at once.
-            work_bytes: what masking it may take beside it (`work_on`).
         """
         claim = Claim(self, count, owner, granted)
-        claim.work_bytes = work_bytes
+        claim.work_bytes = self._work_on(count)
         if self._waiting or not self._has_room(claim):
             self._waiting.append(claim)
             metrics.frames_waiting.set(len(self._waiting))
@@ -194,19 +179,19 @@ class Budget:
         self._hold(claim)
         return claim
 
-    def take_turn(self, owner: Owner, begin: Callable[[], None], claim: Claim | None, *, work_bytes: int = 0) -> Turn:
+    def take_turn(self, owner: Owner, begin: Callable[[], None], claim: Claim | None, *, size: int) -> Turn:
         """Calls `begin` once a thread is free and there is room for the work; in the order of asking.
 
         Args:
             owner: who asks.
             begin: starts the work.
-            claim: of the frame that is worked on.
-            work_bytes: what that takes beside the frame (`work_on`).
+            claim: of the frame that is worked on; a small one has none.
+            size: of that frame.
 
         Returns:
             The turn, for `end_turn`.
         """
-        turn = Turn(self, work_bytes, owner, begin, claim)
+        turn = Turn(self, self._work_on(size), owner, begin, claim)
         self._awaiting_turn.append(turn)
         self._grant_turns()
         return turn
@@ -233,11 +218,14 @@ class Budget:
         metrics.buffered_bytes.set(self._taken)
         metrics.frames_waiting.set(len(self._waiting))
 
-    def resize(self, claim: Claim, count: int) -> None:
-        """Makes what was charged for a batch that expands smaller or larger, as it turned out to be."""
+    def expanded(self, claim: Claim, count: int) -> None:
+        """Counts a batch as what it came to, not as what it might have.
+
+        The work on the next frames is reckoned with as much (`_work_on`), until that is forgotten.
+        """
         with self._lock:
             self._expansion = max(self._expansion, count)
-            self._taken += count - claim.count
+            self._take(count - claim.count)
             claim.count = count
 
     def forget(self, owner: Owner) -> None:
@@ -260,6 +248,18 @@ class Budget:
             self._hold_frame(claim)
             claim.grant()
         metrics.frames_waiting.set(len(self._waiting))
+
+    def look_back(self) -> None:
+        """Forgets what was lately: what batches came to, and what is kept since. Called every second."""
+        with self._lock:
+            self._expansion -= self._expansion // FORGOTTEN
+            if self._kept is not None:
+                self._kept.look_back(self._taken)
+
+    def _work_on(self, size: int) -> int:
+        """What masking a frame of so many bytes is reckoned to take beside it; never so much that it had no chance."""
+        work_bytes = WORK_RATIO * size + max(WORK_BYTES, self._expansion)
+        return max(0, min(work_bytes, self.limit_bytes - size))
 
     def _grant_turns(self) -> None:
         while self._awaiting_turn and len(self._working) < self._threads and self._may_begin(self._awaiting_turn[0]):
@@ -284,10 +284,9 @@ class Budget:
         return is_idle or self._taken + turn.count <= self.limit_bytes
 
     def _make_way(self, count: int) -> None:
-        """A block too large for what the allocator keeps is not taken from that."""
-        if count > self._kept_bytes and self._highest + count > self.limit_bytes:
-            self._give_back()
-            self._highest = self._taken
+        if self._kept is not None:
+            with self._lock:
+                self._kept.make_way(count, self._taken, self.limit_bytes)
 
     def _hold_frame(self, claim: Claim) -> None:
         self._make_way(claim.count)
@@ -299,24 +298,14 @@ class Budget:
         with self._lock:
             claim.is_granted = True
             self._held.add(claim)
-            self._taken += claim.count
-            self._highest = max(self._highest, self._taken)
-            self._recent = max(self._recent, self._taken)
+            self._take(claim.count)
         metrics.buffered_bytes.set(self._taken)
 
-    def look_back(self) -> None:
-        """Gives back what frames took once and do not take any more, and forgets what was lately. Called every second.
-
-        What the allocator keeps is at most what was taken since it gave back last, less what is taken; what was taken a
-        moment ago is likely to be wanted again.
-        """
-        with self._lock:
-            self._expansion -= self._expansion // FORGOTTEN
-        wanted = max(self._recent, self._lately)
-        self._lately, self._recent = self._recent, self._taken
-        if self._highest - wanted > self._kept_bytes:
-            self._give_back()
-            self._highest = wanted
+    def _take(self, count: int) -> None:
+        """So much more is taken, or less. Only under the lock."""
+        self._taken += count
+        if self._kept is not None:
+            self._kept.took(self._taken)
 
     def cut_stalled(self, now_s: float, *, after_s: float) -> None:
         """Closes who has held memory without moving for so long while others wait for it. Called now and then."""

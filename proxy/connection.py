@@ -472,8 +472,7 @@ class Connection:
                 leg.release(WORKING)
                 self._leg_ended()
 
-        budget = self._shared.budget
-        turn = budget.take_turn(self, begin, claim, work_bytes=budget.work_on(size))
+        turn = self._shared.budget.take_turn(self, begin, claim, size=size)
 
     # Endings.
 

@@ -220,8 +220,7 @@ class Leg:
         """Claims memory for a large frame whose size has just arrived; until there is room, its body is not read."""
         size = self._assembler.expected_bytes
         if self._claim is None and size is not None and size > SMALL_BYTES:
-            work_bytes = self._budget.work_on(size)
-            self._claim = self._budget.claim(size, self._owner, lambda: self.release(NO_ROOM), work_bytes=work_bytes)
+            self._claim = self._budget.claim(size, self._owner, lambda: self.release(NO_ROOM))
             if not self._claim.is_granted:
                 self.hold(NO_ROOM)
 

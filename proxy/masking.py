@@ -158,7 +158,7 @@ class Work:
         self._expanded_bytes += count
         if self._expanded_bytes > self.may.limit_bytes * (LIGHT if plan.is_light else 1) and not self.may.is_final:
             raise TooHeavy
-        reserved.resize(EXPANDED_TIMES * count)
+        reserved.expanded(EXPANDED_TIMES * count)
 
     def made(self, piece: bytes | memoryview) -> None:
         """Takes account of a batch as it leaves.

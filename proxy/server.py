@@ -81,12 +81,7 @@ async def _serve(config: Config) -> int:
             workers=workers,
             tasks=tasks,
             buffers=ReadBuffers(),
-            budget=Budget(
-                config.limits.counted_bytes,
-                threads=WORKER_THREADS,
-                kept_bytes=allocator.KEPT_BYTES,
-                give_back=allocator.give_back,
-            ),
+            budget=Budget(config.limits.counted_bytes, threads=WORKER_THREADS, kept=allocator.Kept()),
             open=set(),
         )
         ports = sum(len(listener.ports) for listener in config.listeners)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +15,21 @@ from support.batches import write_batch
 from support.requests import plain_frame, produce_frame, read_produced
 from support.scripted import Peer, produced, proxied, rules_text
 from support.wait import eventually_async
-from wiremask.proxy.budget import WORK_BYTES, Budget
+from wiremask.proxy.allocator import Kept
+from wiremask.proxy.budget import WORK_BYTES, WORK_RATIO, Budget
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wiremask.proxy.budget import Claim, Turn
 
 MIB = 1 << 20
 LIST_GROUPS = 16
+
+
+def work_on(size: int) -> int:
+    """What a budget with room for it reckons for the work on a frame."""
+    return WORK_RATIO * size + WORK_BYTES
 
 
 class Holder:
@@ -102,7 +111,7 @@ def test_forgets_who_has_gone() -> None:
 def test_releasing_twice_gives_back_once() -> None:
     budget = Budget(100)
     first, _ = claim(budget, 60)
-    claim(budget, 30)
+    budget.charge(30, Holder())
 
     first.release()
     first.release()
@@ -112,15 +121,15 @@ def test_releasing_twice_gives_back_once() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.booleans()), max_size=60))
 def test_never_grants_beyond_the_limit_and_grants_everything_in_the_end(steps: list[tuple[int, bool]]) -> None:
-    budget = Budget(100)
+    budget = Budget(200 * MIB)
     claims: list[Claim] = []
     for count, gives_back in steps:
-        claims.append(claim(budget, count)[0])
+        claims.append(claim(budget, count * MIB)[0])
         if gives_back:
             next(one for one in claims if one.is_granted).release()
             claims.remove(next(one for one in claims if one.is_granted))
             budget.grant_waiting()
-        assert budget.taken_bytes <= 100
+        assert budget.taken_bytes <= 200 * MIB
         assert budget.taken_bytes == sum(one.count for one in claims if one.is_granted)
     order = [one for one in claims if not one.is_granted]
     while claims:
@@ -136,8 +145,8 @@ def test_never_grants_beyond_the_limit_and_grants_everything_in_the_end(steps: l
 
 def test_closes_who_stands_still_while_others_wait() -> None:
     budget, still, moving = Budget(100), Holder(), Holder()
-    claim(budget, 50, still)
-    claim(budget, 50, moving)
+    budget.charge(50, still)
+    budget.charge(50, moving)
     claim(budget, 10)
 
     for second in range(31):
@@ -159,10 +168,10 @@ def test_lets_who_stands_still_alone_while_nobody_waits() -> None:
 
 
 def test_a_frame_waits_until_there_is_room_for_the_work_on_it_too() -> None:
-    budget = Budget(100)
-    first = budget.claim(20, Holder(), lambda: None, work_bytes=40)
-    second = budget.claim(20, Holder(), lambda: None, work_bytes=40)
-    third = budget.claim(30, Holder(), lambda: None, work_bytes=0)
+    budget = Budget(2 * 20 * MIB + 30 * MIB + work_on(30 * MIB) - 1)
+    first, _ = claim(budget, 20 * MIB)
+    second, _ = claim(budget, 20 * MIB)
+    third, _ = claim(budget, 30 * MIB)
     was_granted = third.is_granted
 
     first.release()
@@ -174,10 +183,11 @@ def test_a_frame_waits_until_there_is_room_for_the_work_on_it_too() -> None:
 
 
 def test_no_more_frames_are_worked_on_at_a_time_than_there_is_room_for() -> None:
-    budget, begun = Budget(100, threads=2), list[str]()
-    frames = [budget.claim(20, Holder(), lambda: None, work_bytes=40) for _ in range(2)]
+    size, work_bytes = 20 * MIB, work_on(20 * MIB)
+    budget, begun = Budget(2 * (size + work_bytes) - 1, threads=2), list[str]()
+    frames = [claim(budget, size)[0] for _ in range(2)]
     turns = [
-        budget.take_turn(Holder(), partial(begun.append, name), frame, work_bytes=40)
+        budget.take_turn(Holder(), partial(begun.append, name), frame, size=size)
         for name, frame in zip(["first", "second"], frames, strict=True)
     ]
     at_once = list(begun)
@@ -187,41 +197,46 @@ def test_no_more_frames_are_worked_on_at_a_time_than_there_is_room_for() -> None
     budget.end_turn(turns[0])
 
     assert at_once == ["first"]
-    assert taken == 80
+    assert taken == 2 * size + work_bytes
     assert begun == ["first", "second"]
-    assert budget.taken_bytes == 60
+    assert budget.taken_bytes == size + work_bytes
 
 
 def test_room_is_kept_for_as_many_threads_as_there_are_while_that_is_little() -> None:
-    kept = {}
+    room = {}
 
     for threads in (1, 2, 4):
-        budget = Budget(100, threads=threads)
-        while budget.claim(5, Holder(), lambda: None, work_bytes=10).is_granted:
+        budget = Budget(192 * MIB, threads=threads)
+        while claim(budget, 4 * MIB)[0].is_granted:
             pass
-        kept[threads] = 100 - budget.taken_bytes
+        room[threads] = budget.limit_bytes - budget.taken_bytes
 
-    assert kept == {1: 10, 2: 20, 4: 25}
+    assert room == {1: work_on(4 * MIB), 2: 2 * work_on(4 * MIB), 4: 192 * MIB // 4}
 
 
 def test_what_batches_lately_expanded_to_is_reckoned_with_until_it_is_forgotten() -> None:
     budget = Budget(1 << 30)
-    before = budget.work_on(1_000)
-    budget.charge(1 << 28, Holder()).resize(3 << 24)
+    before, _ = claim(budget, 1_000)
+    budget.charge(1 << 28, Holder()).expanded(3 << 24)
 
-    after = budget.work_on(1_000)
+    after, _ = claim(budget, 1_000)
     for _ in range(60):
         budget.look_back()
+    at_last, _ = claim(budget, 1_000)
 
-    assert after - before == (3 << 24) - WORK_BYTES
-    assert budget.work_on(1_000) == before
+    assert after.work_bytes - before.work_bytes == (3 << 24) - WORK_BYTES
+    assert before.work_bytes == at_last.work_bytes == work_on(1_000)
 
 
 def test_work_begins_without_room_where_nothing_else_can_ever_make_any() -> None:
-    budget, begun = Budget(100), list[str]()
-    frame = budget.claim(60, Holder(), lambda: None)
+    size = 20 * MIB
+    budget, begun = Budget(2 * size + work_on(size)), list[str]()
+    frames = [claim(budget, size)[0] for _ in range(2)]
+    batch = budget.charge(10, Holder(), is_at_work=True)
+    batch.expanded(budget.limit_bytes)
+    batch.release()
     unwritten = budget.charge(10, Holder())
-    budget.take_turn(Holder(), lambda: begun.append("begun"), frame, work_bytes=60)
+    budget.take_turn(Holder(), lambda: begun.append("begun"), frames[0], size=size)
     while_a_peer_has_something = list(begun)
 
     unwritten.release()
@@ -229,6 +244,7 @@ def test_work_begins_without_room_where_nothing_else_can_ever_make_any() -> None
 
     assert while_a_peer_has_something == []
     assert begun == ["begun"]
+    assert budget.is_over
 
 
 @given(st.integers(0, 1 << 40), st.integers(1, 1 << 40))
@@ -236,69 +252,91 @@ def test_a_frame_alone_always_has_room_for_the_work_on_it(size: int, limit_bytes
     budget = Budget(limit_bytes)
     size = min(size, limit_bytes)
 
-    frame = budget.claim(size, Holder(), lambda: None, work_bytes=budget.work_on(size))
+    frame, _ = claim(budget, size)
 
     assert frame.is_granted
 
 
-class Kept:
+class Heap:
     """An allocator that notes when it is asked to give back, and a budget of 1,000 for which it keeps blocks up to 100."""
 
     def __init__(self) -> None:
         self.asked = 0
-        self.budget = Budget(1_000, kept_bytes=100, give_back=self._asked)
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.budget = Budget(1_000, kept=Kept(block_bytes=100, give_back=self._asked))
 
     def _asked(self) -> None:
         self.asked += 1
+        self.meanwhile()
 
     def take(self, count: int) -> None:
-        self.budget.claim(count, Holder(), lambda: None).release()
+        claim(self.budget, count)[0].release()
+
+    def look_back_often(self) -> None:
+        for _ in range(10):
+            self.budget.look_back()
 
 
 def test_what_frames_took_is_given_back_once_they_have_not_taken_it_for_a_while() -> None:
-    kept = Kept()
-    kept.take(500)
-    asked = []
+    heap = Heap()
+    heap.take(500)
 
-    for _ in range(10):
-        kept.budget.look_back()
-        asked.append(kept.asked)
+    heap.look_back_often()
 
-    assert asked == [0, 0] + [1] * 8
+    assert heap.asked == 1
 
 
-def test_what_frames_take_again_and_again_is_kept() -> None:
-    kept = Kept()
+def test_what_batches_expanded_to_is_given_back_too() -> None:
+    heap = Heap()
+    batch = heap.budget.charge(50, Holder(), is_at_work=True)
+    batch.expanded(500)
+    batch.release()
 
-    for _ in range(10):
-        kept.take(500)
-        kept.budget.look_back()
+    heap.look_back_often()
 
-    assert kept.asked == 0
-
-
-def test_little_is_kept_for_good() -> None:
-    kept = Kept()
-    kept.take(100)
-
-    for _ in range(10):
-        kept.budget.look_back()
-
-    assert kept.asked == 0
+    assert heap.asked == 1
 
 
-@pytest.mark.parametrize(("before", "count", "is_asked"), [(800, 300, True), (700, 300, False), (950, 90, False)])
-def test_a_block_too_large_for_what_is_kept_has_it_given_back_first(before: int, count: int, is_asked: bool) -> None:
-    kept = Kept()
-    kept.take(before)
+def test_what_a_thread_takes_while_memory_is_given_back_is_not_forgotten() -> None:
+    heap = Heap()
+    heap.take(500)
+    thread = Thread(target=lambda: heap.budget.charge(700, Holder(), is_at_work=True).release())
 
-    kept.take(count)
+    def take_meanwhile() -> None:
+        heap.meanwhile = lambda: None
+        thread.start()
+        thread.join(0.05)  # it has to wait; if it did not, it would be done by now
 
-    assert (kept.asked == 1) == is_asked
+    heap.meanwhile = take_meanwhile
+    heap.look_back_often()
+    thread.join()
+    heap.look_back_often()
+
+    assert heap.asked == 2
+
+
+def test_a_frame_too_large_for_what_is_kept_has_it_given_back_first() -> None:
+    heap = Heap()
+    heap.take(800)
+
+    heap.take(300)
+
+    assert heap.asked == 1
+
+
+def test_work_that_takes_too_much_for_what_is_kept_has_it_given_back_first() -> None:
+    heap = Heap()
+    heap.take(800)
+
+    heap.budget.take_turn(Holder(), lambda: None, None, size=700)
+
+    assert heap.asked == 1
 
 
 class Stage:
-    """Threads that work and peers that take what was made, both when told to."""
+    """Threads that work on frames of one size, and peers that take what was made, both when told to."""
+
+    size = 1 * MIB
 
     def __init__(self, limit_bytes: int, threads: int) -> None:
         self.threads = threads
@@ -318,10 +356,15 @@ class Stage:
             if turns:
                 self.working.append((turns[0], made))
 
-        turns.append(self.budget.take_turn(Holder(), begin, None))
+        turns.append(self.budget.take_turn(Holder(), begin, None, size=self.size))
         if number in self.begun:
             self.working.append((turns[0], made))
         assert len(self.working) <= self.threads
+
+    @property
+    def has_room(self) -> bool:
+        """For the work on one more frame."""
+        return self.budget.taken_bytes + work_on(self.size) <= self.budget.limit_bytes
 
     def finish(self) -> None:
         turn, made = self.working.pop(0)
@@ -339,16 +382,16 @@ class Stage:
 def test_frames_are_masked_in_order_while_there_is_room_and_all_of_them_in_the_end(
     threads: int, steps: list[tuple[str, int]]
 ) -> None:
-    stage = Stage(100, threads)
+    stage = Stage(100 * MIB, threads)
     for step, made in steps:
         if step == "ask":
-            stage.ask(made)
+            stage.ask(made * MIB)
         elif step == "finish" and stage.working:
             stage.finish()
         elif step == "take" and stage.unwritten:
             stage.take()
-        assert stage.budget.taken_bytes <= 100 + threads * 300
-        assert stage.budget.is_over or stage.budget.awaiting_turn == 0 or len(stage.working) == threads
+        assert stage.budget.taken_bytes <= (100 + threads * 300) * MIB
+        assert not stage.has_room or stage.budget.awaiting_turn == 0 or len(stage.working) == threads
 
     while stage.working or stage.unwritten:
         if stage.working:
@@ -366,7 +409,7 @@ def test_who_waits_for_a_turn_stands_still_through_no_fault_of_its_own() -> None
     frame, _ = claim(budget, 50, waits)
     budget.charge(60, slow)
     begun: list[str] = []
-    budget.take_turn(waits, lambda: begun.append("begun"), frame)
+    budget.take_turn(waits, lambda: begun.append("begun"), frame, size=50)
 
     for second in range(31):
         budget.cut_stalled(float(second), after_s=30)
@@ -378,31 +421,32 @@ def test_who_waits_for_a_turn_stands_still_through_no_fault_of_its_own() -> None
 
 
 def test_who_has_gone_does_not_wait_for_a_turn_any_more() -> None:
-    budget, gone, other = Budget(100, threads=1), Holder(), Holder()
+    budget, gone, other = Budget(100 * MIB, threads=1), Holder(), Holder()
     begun: list[str] = []
-    first = budget.take_turn(other, lambda: begun.append("first"), None)
-    frame, _ = claim(budget, 50, gone)
-    budget.take_turn(gone, lambda: begun.append("gone"), frame)
+    first = budget.take_turn(other, lambda: begun.append("first"), None, size=MIB)
+    frame, _ = claim(budget, 20 * MIB, gone)
+    budget.take_turn(gone, lambda: begun.append("gone"), frame, size=20 * MIB)
 
     budget.forget(gone)
     budget.end_turn(first)
-    budget.take_turn(other, lambda: begun.append("last"), None)
+    budget.take_turn(other, lambda: begun.append("last"), None, size=MIB)
 
+    assert frame.is_granted
     assert begun == ["first", "last"]
-    assert budget.taken_bytes == 0
+    assert budget.taken_bytes == work_on(MIB)
 
 
 def test_what_a_thread_works_on_is_held_until_it_is_done() -> None:
     budget, gone = Budget(100, threads=1), Holder()
     frame, _ = claim(budget, 50, gone)
-    turn = budget.take_turn(gone, lambda: None, frame)
+    turn = budget.take_turn(gone, lambda: None, frame, size=50)
 
     budget.forget(gone)
     held = budget.taken_bytes
     budget.end_turn(turn)
     budget.forget(gone)
 
-    assert held == 50
+    assert held == 100
     assert budget.taken_bytes == 0
 
 
