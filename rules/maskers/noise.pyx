@@ -4,22 +4,12 @@
 Every step checks that its result fits; a number of which one does not is left to numeric.py, which has no such bound.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from wiremask.rules.maskers.decimals cimport (
     TEXT_LIMIT, add_fits, decimal_t, read_number, rescale, times_fits, wide_t, write_number
 )
-
-
-cdef extern from "../kernel/sha256.h" nogil:
-    ctypedef struct hmac_t:
-        pass
-
-    int sha256_choose(int portable)
-    void hmac_set_up(hmac_t* hmac, const uint8_t* key, size_t length)
-    void hmac_text(const hmac_t* hmac, const uint8_t* text, size_t length, uint8_t* out)
-    void hmac_clear(hmac_t* hmac)
+from wiremask.rules.maskers.prf cimport HmacKey, hmac_text, sha256_choose
 
 
 cdef extern from "draw.h" nogil:
@@ -56,7 +46,7 @@ def move_numbers(subkey, texts, within, step, *, bint percent):
     Returns:
         A list of texts, None for what cannot be moved, and a list of the places of those that are left to be moved.
     """
-    cdef hmac_t hmac
+    cdef HmacKey key = HmacKey(subkey)
     cdef uint8_t digest[32]
     cdef uint8_t form[TEXT_LIMIT]
     cdef int length
@@ -66,30 +56,23 @@ def move_numbers(subkey, texts, within, step, *, bint percent):
     cdef fate_t fate
     cdef list masked = []
     cdef list left = []
-    if not isinstance(subkey, bytes) or len(subkey) != 32:
-        raise ValueError("the key has 32 bytes")
-    number.coefficient, number.scale = 0, 0
-    hmac_set_up(&hmac, <const uint8_t*>PyBytes_AS_STRING(subkey), 32)
     bound.coefficient, bound.scale = <int64_t>within[0], within[1]
     given = bound
     if has_step:
         given.coefficient, given.scale = <int64_t>step[0], step[1]
-    try:
-        for text in texts:
-            length = read_number(<str?>text, &number, form)
-            fate = LEFT
-            if length:
-                most = bound
-                if not percent or take_percent(&number, &most):
-                    by = given
-                    if has_step or choose_step(&number, &most, &by):
-                        hmac_text(&hmac, form, length, digest)
-                        fate = move(&number, &most, &by, digest)
-            if fate == LEFT:
-                left.append(len(masked))
-            masked.append(write_number(&number) if fate == MOVED else None)
-    finally:
-        hmac_clear(&hmac)
+    for text in texts:
+        length = read_number(<str?>text, &number, form)
+        fate = LEFT
+        if length:
+            most = bound
+            if not percent or take_percent(&number, &most):
+                by = given
+                if has_step or choose_step(&number, &most, &by):
+                    hmac_text(&key.hmac, form, length, digest)
+                    fate = move(&number, &most, &by, digest)
+        if fate == LEFT:
+            left.append(len(masked))
+        masked.append(write_number(&number) if fate == MOVED else None)
     return masked, left
 
 

@@ -14,13 +14,8 @@ from libc.string cimport memcpy, memset
 
 
 cdef extern from "../kernel/sha256.h" nogil:
-    ctypedef struct hmac_t:
-        pass
-
-    int sha256_choose(int portable)
     void hmac_set_up(hmac_t* hmac, const uint8_t* key, size_t length)
     void hmac_clear(hmac_t* hmac)
-    void hmac_text(const hmac_t* hmac, const uint8_t* text, size_t length, uint8_t* out)
 
 
 cdef extern from *:
@@ -44,24 +39,25 @@ def choose_sha256(*, bint portable):
     sha256_choose(portable)
 
 
+cdef class HmacKey:
+    def __cinit__(self, key):
+        if not isinstance(key, bytes) or len(key) != 32:
+            raise ValueError("the key has 32 bytes")
+        hmac_set_up(&self.hmac, <const uint8_t*>PyBytes_AS_STRING(key), 32)
+
+    def __dealloc__(self):
+        hmac_clear(&self.hmac)
+
+
 def hmac_texts(key, texts):
     """HMAC-SHA-256 of the UTF-8 of each text: 32 bytes each, one after another. The key has 32 bytes."""
-    cdef hmac_t hmac
-    cdef bytes out, text
-    cdef size_t i = 0
-    if not isinstance(key, bytes) or len(key) != 32:
-        raise ValueError("the key has 32 bytes")
-    hmac_set_up(&hmac, <const uint8_t*>PyBytes_AS_STRING(key), 32)
-    try:
-        out = PyBytes_FromStringAndSize(NULL, 32 * len(texts))
-        for item in texts:
-            text = (<str?>item).encode("utf-8", "surrogatepass")
-            hmac_text(
-                &hmac, <const uint8_t*>PyBytes_AS_STRING(text), len(text), <uint8_t*>PyBytes_AS_STRING(out) + 32 * i
-            )
-            i += 1
-    finally:
-        hmac_clear(&hmac)
+    cdef HmacKey keyed = HmacKey(key)
+    cdef bytes text, out = PyBytes_FromStringAndSize(NULL, 32 * len(texts))
+    cdef uint8_t* digest = <uint8_t*>PyBytes_AS_STRING(out)
+    for item in texts:
+        text = (<str?>item).encode("utf-8", "surrogatepass")
+        hmac_text(&keyed.hmac, <const uint8_t*>PyBytes_AS_STRING(text), len(text), digest)
+        digest += 32
     return out
 
 

@@ -15,17 +15,7 @@ from cpython.unicode cimport (
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
-
-cdef extern from "../kernel/sha256.h" nogil:
-    ctypedef struct hmac_t:
-        pass
-
-    const uint32_t SHA256_START[8]
-    int sha256_choose(int portable)
-    void sha256_finish(uint32_t* state, const uint8_t* text, size_t length, size_t before, uint8_t* out)
-    void hmac_set_up(hmac_t* hmac, const uint8_t* key, size_t length)
-    void hmac_text(const hmac_t* hmac, const uint8_t* text, size_t length, uint8_t* out)
-    void hmac_clear(hmac_t* hmac)
+from wiremask.rules.maskers.prf cimport SHA256_START, HmacKey, hmac_t, hmac_text, sha256_choose, sha256_finish
 
 
 cdef extern from "draw.h" nogil:
@@ -81,24 +71,18 @@ def make_tokens(subkey, str form, texts, Py_ssize_t keep_first, Py_ssize_t keep_
     Returns:
         A list of the tokens; None for a text that has not the form, or has no other token.
     """
-    cdef hmac_t hmac
+    cdef HmacKey key = HmacKey(subkey)
     cdef text_t text
     cdef uint8_t digest[32]
     cdef int kind = FORMS[form]
     cdef int first = min(keep_first, LIMIT), last = min(keep_last, LIMIT)
     cdef list tokens = []
-    if not isinstance(subkey, bytes) or len(subkey) != 32:
-        raise ValueError("the key has 32 bytes")
-    hmac_set_up(&hmac, <const uint8_t*>PyBytes_AS_STRING(subkey), 32)
-    try:
-        for item in texts:
-            if not read_text(<str?>item, &text) or not choose_hidden(&text, kind, first, last):
-                tokens.append(None)
-                continue
-            digest_of(&hmac, item, kind, &text, digest)
-            tokens.append(write_text(&text) if find_token(&text, kind, digest) else None)
-    finally:
-        hmac_clear(&hmac)
+    for item in texts:
+        if not read_text(<str?>item, &text) or not choose_hidden(&text, kind, first, last):
+            tokens.append(None)
+            continue
+        digest_of(&key.hmac, item, kind, &text, digest)
+        tokens.append(write_text(&text) if find_token(&text, kind, digest) else None)
     return tokens
 
 
