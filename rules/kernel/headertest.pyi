@@ -4,6 +4,10 @@ from typing import final
 
 from typing_extensions import Buffer
 
+EQUAL: int
+UNEQUAL: int
+OTHER: int
+
 @final
 class HeaderTest:
     def __init__(self, name: bytes, texts: Iterable[bytes]) -> None: ...

@@ -13,11 +13,18 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcmp
 
 
+cdef extern from "json_found.h" nogil:
+    enum:
+        FOUND_EQUAL
+        FOUND_UNEQUAL
+        FOUND_OTHER
+
+
 cdef enum:
-    EQUAL = 1
-    UNEQUAL = 2
-    NOTHING = 4
     FIELDS = 5  # ints a header: record; start and length of its name; start and length of its value
+
+EQUAL, UNEQUAL, OTHER = FOUND_EQUAL, FOUND_UNEQUAL, FOUND_OTHER
+"""What JsonMasker finds too."""
 
 
 cdef class HeaderTest:
@@ -39,7 +46,7 @@ cdef class HeaderTest:
         self._ends = new_array("q", [0, *accumulate(map(len, found))])
 
     def find(self, const uint8_t[::1] buffer not None, const int32_t[::1] headers not None, uint8_t[::1] found not None):
-        """Adds to what was found in each record: 1 for a value that is one of the texts, 2 for another, 4 for null.
+        """Adds to what was found in each record: EQUAL for one of the texts, UNEQUAL for another value, OTHER for null.
 
         Args:
             buffer: the bytes that hold names and values.
@@ -92,9 +99,9 @@ cdef bint find_all(
             return False
         if headers[2] == sought.size and (sought.size == 0 or memcmp(data + headers[1], sought.name, sought.size) == 0):
             if headers[4] == -1:
-                found[headers[0]] |= NOTHING
+                found[headers[0]] |= FOUND_OTHER
             else:
-                found[headers[0]] |= EQUAL if is_one(sought, data + headers[3], headers[4]) else UNEQUAL
+                found[headers[0]] |= FOUND_EQUAL if is_one(sought, data + headers[3], headers[4]) else FOUND_UNEQUAL
         headers += FIELDS
     return True
 

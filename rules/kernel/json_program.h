@@ -6,6 +6,7 @@
 #define WIREMASK_JSON_PROGRAM_H
 
 #include "../detect/find_list.h"
+#include "json_found.h"
 #include "json_text.h"
 #include "sha256.h"
 
@@ -31,9 +32,6 @@ typedef enum { HASH_HEX, HASH_BASE64URL, HASH_CROCKFORD } hash_form_t;
 /* The kinds of literals that a test compares with, and how each is written in `text`: its kind, four bytes of length in
  * the machine's order, and the decoded string, or the number or word. */
 enum { LITERAL_STRING = 1, LITERAL_NUMBER = 2, LITERAL_BOOLEAN = 4 };
-
-/* What tests found in a value, joined by `or`. A node of a kind that no literal has is OTHER. */
-enum { FOUND_EQUAL = 1, FOUND_UNEQUAL = 2, FOUND_OTHER = 4 };
 
 /* A piece of program_t.pool. */
 typedef struct {

@@ -12,7 +12,7 @@ from array import array
 from typing import TYPE_CHECKING
 
 from wiremask.rules.kernel.automaton import Selection
-from wiremask.rules.kernel.headertest import HeaderTest
+from wiremask.rules.kernel.headertest import EQUAL, UNEQUAL, HeaderTest
 from wiremask.rules.kernel.jsonmask import JsonMasker
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from wiremask.rules.model.rule import RecordCondition, Rule
-
-EQUAL, UNEQUAL = 1, 2
 
 # From what was found of a condition to whether it may hold, and whether it surely does.
 _MAY = bytes(found != UNEQUAL for found in range(256))

@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wiremask.rules.kernel.headertest import HeaderTest
-
-EQUAL, UNEQUAL, NULL = 1, 2, 4
+from wiremask.rules.kernel.headertest import EQUAL, OTHER, UNEQUAL, HeaderTest
 
 Header = tuple[int, bytes, bytes | None]
 short = st.binary(max_size=3)
@@ -39,7 +37,7 @@ def test_tells_of_each_record_what_its_headers_of_the_name_hold(
     expected = [0] * 5
     for record, one, content in headers:
         if one == name:
-            expected[record] |= NULL if content is None else EQUAL if content in texts else UNEQUAL
+            expected[record] |= OTHER if content is None else EQUAL if content in texts else UNEQUAL
     found = bytearray(5)
 
     HeaderTest(name, texts).find(*laid_out(headers), found)
