@@ -408,7 +408,7 @@ cdef int set_partial(action_t* to, mask, bytearray pool) except -1:
     cdef uint32_t code
     if len(mask.char) != 1:
         raise ValueError("partial hides with exactly one character")
-    cdef bint hides_ends = mask.hide_first + mask.hide_last > 0
+    cdef bint hides_ends = mask.hides_ends
     first, last = (mask.hide_first, mask.hide_last) if hides_ends else (mask.keep_first, mask.keep_last)
     if first < 0 or last < 0:
         raise ValueError("partial keeps or hides no less than 0 characters")

@@ -114,7 +114,7 @@ def _fault_alone(mask: Mask) -> str | None:
 
 
 def _counts_characters(mask: Partial) -> bool:
-    return mask.keep_first + mask.keep_last + mask.hide_first + mask.hide_last > 0
+    return mask.hides_ends or mask.keep_first + mask.keep_last > 0
 
 
 def _bears_email(mask: Mask, no: str = "") -> bool:

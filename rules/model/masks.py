@@ -95,6 +95,11 @@ class Partial:
     fixed_length: int = 0
     as_string: bool = False
 
+    @property
+    def hides_ends(self) -> bool:
+        """Whether the ends are what is hidden, and the middle stays."""
+        return self.hide_first + self.hide_last > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truncate:

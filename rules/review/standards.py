@@ -154,7 +154,7 @@ def _steps(mask: Mask) -> tuple[Mask, ...]:
 def _kept(mask: Mask) -> tuple[int, int] | None:
     """How many digits of a card number stay, first and last; None if the mask is no way to hide one."""
     match mask:
-        case Partial() if mask.hide_first + mask.hide_last > 0:
+        case Partial(hides_ends=True):
             return None
         case Partial() | Token() | Fpe():
             return mask.keep_first, mask.keep_last

@@ -170,14 +170,10 @@ def hash_bits(mask: Hash) -> float:
 
 
 def _hides_more(new: Partial, old: Partial) -> bool:
-    if _hides_ends(new) != _hides_ends(old):
-        return not _hides_ends(new) and new.keep_first + new.keep_last == 0
+    if new.hides_ends != old.hides_ends:
+        return not new.hides_ends and new.keep_first + new.keep_last == 0
     keeps = new.keep_first <= old.keep_first and new.keep_last <= old.keep_last
     return keeps and new.hide_first >= old.hide_first and new.hide_last >= old.hide_last
-
-
-def _hides_ends(mask: Partial) -> bool:
-    return mask.hide_first + mask.hide_last > 0
 
 
 def _is_coarser_bucket(new: Bucket, old: Bucket) -> bool:
