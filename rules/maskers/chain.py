@@ -51,11 +51,11 @@ class KernelMask:
                 continue
             written = outcome.values[start : start + length].decode("utf-8")
             stays_number = kind == NUMBER and not self.makes_text
-            masked.append(written if stays_number else unquote(written))
+            masked.append(written if stays_number else _unquote(written))
         return masked
 
 
-def unquote(written: str) -> str:
+def _unquote(written: str) -> str:
     """The text of a JSON string; most have no escapes, and are read at once."""
     return str(json.loads(written)) if "\\" in written else written[1:-1]
 

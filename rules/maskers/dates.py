@@ -26,7 +26,7 @@ _SCALE = {"seconds": 1, "milliseconds": 1000}
 _MONTHS: dict[DatePrecision, int] = {"year": 12, "quarter": 3, "month": 1, "day": 0}
 """Months of a period."""
 _NUMBER_LIMIT = 1 << 53
-_LONG = 16  # fewer digits are a number below that limit
+_DIGITS_BELOW_LIMIT = len(str(_NUMBER_LIMIT)) - 1  # whatever the digits are
 
 
 class DateMask:
@@ -57,7 +57,7 @@ class DateMask:
         return None if found is None else form.write(found, _first(found.date, self._to), keeps_time=False)
 
     def _mask_number(self, text: str) -> str | None:
-        if text.isdecimal() and len(text) < _LONG:
+        if text.isdecimal() and len(text) <= _DIGITS_BELOW_LIMIT:
             units = int(text)
         else:
             number = read_decimal(text)

@@ -296,6 +296,11 @@ def selector_of(one: Field | HeaderField) -> str:
     return f"{one.text} detect: {', '.join(map(detector_name, one.detect))}"
 
 
+def path_of(one: Field | HeaderField) -> Path:
+    """The path that a field selects; headers count as the members of an object."""
+    return one.path if isinstance(one, Field) else _header_path(one)
+
+
 def _acts_of(rule: Rule) -> Iterator[Act]:
     if rule.observes:
         return  # it changes nothing
@@ -313,7 +318,7 @@ def _acts_of(rule: Rule) -> Iterator[Act]:
                 at=at,
                 part=part,
                 format=forms[part],
-                path=one.path if isinstance(one, Field) else header_path(one),
+                path=path_of(one),
                 text=selector_of(one),
                 mask=one.mask,
                 more=(*more, *_unknown(one, _FIELD_KNOWN if isinstance(one, Field) else _HEADER_KNOWN)),
@@ -322,8 +327,7 @@ def _acts_of(rule: Rule) -> Iterator[Act]:
             yield Act(rule=rule, field=None, at=at, part=name, path=(), text="", mask=Opaque(value=value))
 
 
-def header_path(one: HeaderField) -> Path:
-    """The headers of a name, as if they were the members of an object."""
+def _header_path(one: HeaderField) -> Path:
     if one.regex is None:
         return (Segment((Name(fold(one.text) if one.ignore_case else one.text, one.ignore_case),)),)
     return (Segment((Wildcard() if one.text == "*" else _Glob(one.text, one.ignore_case),)),)  # type: ignore[arg-type]

@@ -72,9 +72,9 @@ class Change:
         return ", ".join(filter(None, (self.client, "in some records" if self.some_records else None)))
 
     def __str__(self) -> str:
-        clients = "" if self.client is None else f", when {self.client}"
-        place = f"{self.name} of {self.topics} at {self.at}{clients}{', in some records' if self.some_records else ''}"
-        return f"{place}: {self.before} -> {self.after} (rule {self.rule})"
+        when = self.when if self.client is None else f"when {self.when}"
+        place = f"{self.name} of {self.topics} at {self.at}"
+        return f"{', '.join(filter(None, (place, when)))}: {self.before} -> {self.after} (rule {self.rule})"
 
 
 _Key = tuple[str, str, str, object, str | None, object]

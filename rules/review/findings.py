@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from wiremask.rules.model.datakinds import KINDS, is_of_standard, kind_by_name
 from wiremask.rules.model.masks import Keep
-from wiremask.rules.model.rule import Field
 from wiremask.rules.model.traits import tells_apart
-from wiremask.rules.review.acts import Act, Acts, fields_of, header_path, name_of
+from wiremask.rules.review.acts import Act, Acts, fields_of, name_of, path_of
 from wiremask.rules.review.reach import is_emptied
 
 if TYPE_CHECKING:
@@ -117,8 +116,7 @@ def _unsaid(rules: Iterable[Rule], standards: Sequence[Standard]) -> Iterator[Fi
     """Fields that a standard probably speaks of, and that do not say so."""
     for rule in rules:
         for part, one in fields_of(rule):
-            path = one.path if isinstance(one, Field) else header_path(one)
-            kind = None if one.data is not None else kind_by_name(path)
+            kind = None if one.data is not None else kind_by_name(path_of(one))
             for standard in standards:
                 if kind is not None and is_of_standard(kind, standard):
                     message = (
