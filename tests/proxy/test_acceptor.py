@@ -82,6 +82,17 @@ def connect(stack: ExitStack, port: socket.socket, *, count: int = 1) -> list[so
     return clients
 
 
+async def taken_after(acceptor: Acceptor, *errors: int) -> tuple[bytes, int]:
+    """What a client is greeted with on a port that fails with these errors first, and how often clients waited for it."""
+    port = Port(*errors)
+    acceptor.listen(port, Greeter)
+    paused = metrics.accept_pauses.counts[()]
+    with ExitStack() as stack:
+        (client,) = connect(stack, port)
+        word = await greeted(client)
+    return word, metrics.accept_pauses.counts[()] - paused
+
+
 async def test_more_clients_than_are_taken_at_a_time_are_all_taken(acceptor: Acceptor, room: Room) -> None:
     port = Port()
     acceptor.listen(port, Greeter)
@@ -113,29 +124,11 @@ async def test_clients_of_every_port_wait_while_there_is_no_room(acceptor: Accep
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM], ids=errno.errorcode.get)
 async def test_clients_wait_where_the_system_has_no_descriptor(acceptor: Acceptor, code: int) -> None:
-    port = Port(code, code)
-    acceptor.listen(port, Greeter)
-    paused = metrics.accept_pauses.counts[()]
-
-    with ExitStack() as stack:
-        (client,) = connect(stack, port)
-        word = await greeted(client)
-
-    assert word == b"in"
-    assert metrics.accept_pauses.counts[()] == paused + 2
+    assert await taken_after(acceptor, code, code) == (b"in", 2)
 
 
 async def test_a_client_that_is_gone_again_is_no_reason_to_wait(acceptor: Acceptor) -> None:
-    port = Port(errno.ECONNABORTED, errno.EAGAIN, errno.EINTR)
-    acceptor.listen(port, Greeter)
-    paused = metrics.accept_pauses.counts[()]
-
-    with ExitStack() as stack:
-        (client,) = connect(stack, port)
-        word = await greeted(client)
-
-    assert word == b"in"
-    assert metrics.accept_pauses.counts[()] == paused
+    assert await taken_after(acceptor, errno.ECONNABORTED, errno.EAGAIN, errno.EINTR) == (b"in", 0)
 
 
 async def test_waiting_is_told_once_a_minute_and_not_with_every_attempt(
